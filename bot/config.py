@@ -1,0 +1,78 @@
+"""Settings, read once from the environment and `.env`. The only reader of the environment.
+
+`.env.example` documents every field; `tests/test_config.py` holds the two together.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from yarl import URL
+
+from bot.errors import ConfigError
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set. Field names are the variables' names in lower case."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+
+    discord_token: SecretStr | None = None
+    """The bot's token; needed by `mynah run` only."""
+    discord_base_url: str | None = None
+    """Where Discord is, when it is not Discord: a local one, on a loopback address only."""
+    mynah_home: Path = Path("data")
+    """Folder of everything the bot writes."""
+    base_model: str = "auto"
+    """`auto` (gpt2 when it has been pulled, else nano), `nano`, the id of a pulled model, or a folder."""
+    train_threads: int | None = Field(default=None, ge=1, le=1024)
+    """CPU threads of a training worker; None = every core the bot may use."""
+    jobs_per_member: int = Field(default=2, ge=1)
+    """Unfinished jobs that one member may have in a server."""
+    jobs_per_server: int = Field(default=6, ge=1)
+    """Unfinished jobs that one server may have."""
+    schedules_per_server: int = Field(default=25, ge=0)
+    """Schedules that one server may have."""
+    schedule_min_minutes: int = Field(default=15, ge=1)
+    """Shortest time between two posts of a schedule, in minutes."""
+    stop_grace_seconds: float = Field(default=20.0, gt=0)
+    """How long a worker may take to save when the bot stops."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """How much is logged."""
+    log_format: Literal["text", "json"] = "text"
+    """`text` for people, `json` for programs."""
+
+    @field_validator("discord_base_url")
+    @classmethod
+    def _loopback_only(cls, value: str | None) -> str | None:
+        """A mistyped address would hand the bot's token to a stranger."""
+        if not value:
+            return None
+        url = URL(value)
+        host = url.host or ""
+        if url.scheme != "http" or not _is_loopback(host):
+            raise ValueError(f"must be http:// on a loopback address such as http://127.0.0.1:8123, not {value!r}")
+        return str(url.origin())
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigError: naming the variable, its value and what it should be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
+        raise ConfigError(f"{name} cannot be used: {first['msg'].removeprefix('Value error, ')}. See .env.example.") from error

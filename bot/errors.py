@@ -1,0 +1,66 @@
+"""The errors that a person may read.
+
+    MynahError
+    ├── BadInput            what was given cannot be used: a handle, a file, a time zone, a cron line
+    ├── NotAllowed          a limit or a permission is in the way
+    ├── NotFound            no such character, job, schedule
+    ├── SourceError         the tweets could not be had
+    │   ├── BrokenArchive   damaged, hostile or of no known layout
+    │   └── TooLittleText   fewer kept characters than training needs
+    ├── TrainingError
+    │   └── NoSpace         the disk is full: the job waits, nothing is lost
+    ├── GenerationError
+    ├── StorageError        the database cannot be opened or written
+    └── ConfigError         a setting is missing or wrong
+
+The message is one sentence for the person who reads it: what happened, with the numbers, and what to do next. What only the operator needs goes
+to the log.
+"""
+
+
+class MynahError(Exception):
+    """Mynah could not do that."""
+
+
+class BadInput(MynahError):
+    """What was given cannot be used."""
+
+
+class NotAllowed(MynahError):
+    """A limit or a permission is in the way."""
+
+
+class NotFound(MynahError):
+    """There is nothing of that name."""
+
+
+class SourceError(MynahError):
+    """The tweets could not be read."""
+
+
+class BrokenArchive(SourceError):
+    """The file is damaged, hostile or of no layout that Mynah knows."""
+
+
+class TooLittleText(SourceError):
+    """Fewer characters were kept than training needs."""
+
+
+class TrainingError(MynahError):
+    """Training failed."""
+
+
+class NoSpace(TrainingError):
+    """The disk is full."""
+
+
+class GenerationError(MynahError):
+    """The character could not speak."""
+
+
+class StorageError(MynahError):
+    """The database cannot be opened or written."""
+
+
+class ConfigError(MynahError):
+    """A setting is missing or wrong."""

@@ -1,0 +1,158 @@
+"""What an executor promises, and the files that pass between the bot and a worker.
+
+One job is one folder, one attempt at it is one folder inside:
+
+    jobs/<job>/fence            the newest attempt's number; a worker whose own number is smaller stops with FENCED
+    jobs/<job>/checkpoints/     belongs to the job, so that the next attempt can go on
+    jobs/<job>/a<n>/spec.json   in: what to do (TrainSpec)
+    …/progress.jsonl            out: one Progress per line, appended while the worker runs
+    …/worker.log                out: its standard output and error
+    …/model/                    out: what training made
+    …/result.json               out, last: Result. Its presence and content are the truth of the attempt, not the exit code
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+OK = 0
+FAILED = 1
+REFUSED = 65
+"""The input cannot be used (`result.json` has the sentence): trying again cannot help."""
+NO_SPACE = 75
+FENCED = 76
+PREEMPTED = 143
+"""Asked to stop (SIGTERM), and a checkpoint was saved."""
+
+Stage = Literal["starting", "reading", "loading", "training", "evaluating", "saving"]
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """`spec.json`: one training attempt. Paths are absolute."""
+
+    job: int
+    attempt: int
+    handle: str
+    """Whose tweets, normalised: no @, lower case."""
+    source: str
+    """Path of the file with the tweets: archive zip, tweets.js, JSON lines, CSV or text."""
+    base: str
+    """`nano`, or the folder of a causal language model."""
+    base_name: str
+    """The base as people call it: `nano`, `gpt2`, `HuggingFaceTB/SmolLM2-135M`."""
+    seed: int
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """Fields of `bot.lm.recipe.Recipe` that differ from the default for this base and corpus."""
+    threads: int | None = None
+    """CPU threads, or None for all that the process may use."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One line of `progress.jsonl`."""
+
+    stage: Stage
+    fraction: float
+    """Of the whole job, 0 to 1, never falling within an attempt."""
+    eta_s: float | None = None
+    """Seconds left, once that can be told."""
+    loss: float | None = None
+    """Newest training loss, nats per token."""
+    heldout_loss: float | None = None
+    """Newest held-out loss, nats per token."""
+    note: str | None = None
+    """A sentence the person should read, such as the warning about little text."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The count table; kept = downloaded - retweets - short."""
+
+    downloaded: int
+    retweets: int
+    short: int
+    kept: int
+    duplicates: int
+    """Of the kept: told once before, taught once only."""
+    cut: int
+    """Of the kept: cut with … by the API, taught without an ending."""
+    characters: int
+    """In the kept texts, each taught text once."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """`result.json`. Either `error` is set, or everything else is."""
+
+    error: str | None = None
+    """The sentence for the person."""
+    kind: str | None = None
+    """Name of the error's class in `bot.errors`."""
+    counts: Counts | None = None
+    profile_handle: str | None = None
+    profile_name: str | None = None
+    first_tweet_at: str | None = None
+    """ISO 8601, UTC."""
+    last_tweet_at: str | None = None
+    warning: str | None = None
+    base_name: str | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+    heldout_base: float | None = None
+    """Held-out loss of the base, nats per token."""
+    heldout_model: float | None = None
+    steps: int | None = None
+    seconds: float | None = None
+    dataset_sha256: str | None = None
+    samples: tuple[str, ...] = ()
+    """Screened texts to show when training is done."""
+    files: dict[str, str] = field(default_factory=dict)
+    """File in `model/` → SHA-256 of its content."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a job."""
+
+    job: int
+    number: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The same on every executor; starting twice under one name is one worker."""
+        return f"{self.job}-a{self.number}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended."""
+
+    state: Literal["succeeded", "failed", "refused", "cancelled", "preempted", "no_space", "fenced", "lost"]
+    """`failed` and `lost` may be tried again, `refused` may not."""
+    result: Result | None
+    reason: str | None = None
+    """For the log and, when no attempt is left, for the person."""
+
+
+class Executor(Protocol):
+    """Runs one attempt of a job somewhere else. Retries are the queue's business."""
+
+    async def start(self, attempt: Attempt) -> None:
+        """Start the worker on `attempt.folder`, which holds `spec.json`; does nothing when it runs already."""
+
+    async def attach(self, attempt: Attempt) -> bool:
+        """After a restart of the bot: is it still running, or has it ended with a result?"""
+
+    def events(self, attempt: Attempt) -> AsyncIterator[Progress]:
+        """Progress as it comes, ending when the worker has ended. Lossy: a slow reader sees the newest."""
+
+    async def wait(self, attempt: Attempt) -> Outcome:
+        """Wait for the end. Any number of callers."""
+
+    async def cancel(self, attempt: Attempt, *, grace_s: float = 20.0, save: bool = False) -> None:
+        """Stop the worker and everything it started; with `save` it may first write a checkpoint within the grace period."""
+
+    async def close(self) -> None:
+        """Stop every worker, letting each save a checkpoint."""

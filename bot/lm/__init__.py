@@ -1,0 +1,1 @@
+"""The language model: the only importer of torch, transformers and peft. Knows no Discord and no SQL."""
