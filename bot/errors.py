@@ -13,8 +13,8 @@
     ├── StorageError        the database cannot be opened or written
     └── ConfigError         a setting is missing or wrong
 
-The message is one sentence for the person who reads it: what happened, with the numbers, and what to do next. What only the operator needs goes
-to the log.
+The message is one sentence for the person who reads it: what happened, with the numbers, and what to do next. What only the operator
+needs goes to the log.
 """
 
 

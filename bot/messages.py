@@ -1,7 +1,7 @@
 """A Discord message as plain data, so that the outbox can keep it and tests can read it.
 
-Everything Mynah sends is one of these; `posting.py` turns it into a request, always with no mention allowed. What the messages *say* is in this
-file too: one function per message, pure.
+Everything Mynah sends is one of these; `posting.py` turns it into a request, always with no mention allowed. What the messages *say* is
+in this file too: one function per message, pure.
 """
 
 from dataclasses import dataclass

@@ -120,7 +120,9 @@ def total_loss(weights, ids, targets):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         x, targets = hidden_states(weights, ids), targets.reshape(-1)
         parts = [
-            F.cross_entropy(F.linear(x[at : at + CHUNK], weights["transformer.wte.weight"]).float(), targets[at : at + CHUNK], reduction="sum")
+            F.cross_entropy(
+                F.linear(x[at : at + CHUNK], weights["transformer.wte.weight"]).float(), targets[at : at + CHUNK], reduction="sum"
+            )
             for at in range(0, len(x), CHUNK)
         ]
     return torch.stack(parts).sum()
@@ -266,7 +268,13 @@ def pretrain(options):
 
     def save_state():
         options.state.parent.mkdir(parents=True, exist_ok=True)
-        state = {"step": step, "spent": spent, "history": history, "weights": weights, **{n: o.state_dict() for n, (o, _) in optimizer.items()}}
+        state = {
+            "step": step,
+            "spent": spent,
+            "history": history,
+            "weights": weights,
+            **{n: o.state_dict() for n, (o, _) in optimizer.items()},
+        }
         temporary = options.state.with_suffix(".tmp")
         torch.save(state, temporary)
         temporary.replace(options.state)
@@ -291,7 +299,17 @@ def pretrain(options):
         now = time.monotonic()
         spent, last = spent + now - last, now
         if step % 50 == 0:
-            print(json.dumps({"step": step, "loss": round(running / 50, 4), "progress": round(progress, 4), "tokens_per_s": round(step * TOKENS_PER_STEP / spent)}), flush=True)
+            print(
+                json.dumps(
+                    {
+                        "step": step,
+                        "loss": round(running / 50, 4),
+                        "progress": round(progress, 4),
+                        "tokens_per_s": round(step * TOKENS_PER_STEP / spent),
+                    }
+                ),
+                flush=True,
+            )
             running = 0.0
         if step % 1000 == 0:
             history.append([step, heldout_losses(weights, heldout)["all"]["per_token"]])

@@ -1,4 +1,5 @@
 -- The first schema: characters and their models, jobs, the outbox, schedules.
+-- Ids are never used again (AUTOINCREMENT): folders, buttons and caches are named by them.
 -- Times are UTC, ISO 8601 with microseconds and +00:00, so that text order is time order. Discord ids are INTEGER snowflakes.
 
 CREATE TABLE facts (
@@ -7,7 +8,7 @@ CREATE TABLE facts (
 ) STRICT;
 
 CREATE TABLE characters (
-    id              INTEGER PRIMARY KEY, -- also names the folder models/<id>
+    id              INTEGER PRIMARY KEY AUTOINCREMENT, -- also names the folder models/<id>
     guild_id        INTEGER NOT NULL,    -- the server it belongs to; 0 = trained at the shell, heard in every server
     handle          TEXT NOT NULL,       -- whose tweets, normalised: no @, lower case
     name            TEXT NOT NULL,       -- display name, without the AI label
@@ -18,7 +19,7 @@ CREATE TABLE characters (
 CREATE UNIQUE INDEX characters_by_handle ON characters (guild_id, handle);
 
 CREATE TABLE corpora (
-    id             INTEGER PRIMARY KEY, -- also names the file corpora/<id>.jsonl
+    id             INTEGER PRIMARY KEY AUTOINCREMENT, -- also names the file corpora/<id>.jsonl
     character_id   INTEGER NOT NULL REFERENCES characters (id) ON DELETE CASCADE, -- whose
     file_name      TEXT NOT NULL,       -- as it was uploaded, for people
     downloaded     INTEGER NOT NULL,    -- tweets in the file
@@ -36,7 +37,7 @@ CREATE TABLE corpora (
 ) STRICT;
 
 CREATE TABLE models (
-    id            INTEGER PRIMARY KEY,
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
     character_id  INTEGER NOT NULL REFERENCES characters (id) ON DELETE CASCADE, -- who it makes speak
     version       INTEGER NOT NULL, -- 1, 2, … per character
     base          TEXT NOT NULL,    -- the pretrained model under it, such as nano or gpt2
@@ -53,7 +54,7 @@ CREATE TABLE models (
 ) STRICT;
 
 CREATE TABLE jobs (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     guild_id     INTEGER NOT NULL,    -- where it was asked for; 0 = the shell
     channel_id   INTEGER NOT NULL,    -- where its result is told; 0 = the shell
     user_id      INTEGER NOT NULL,    -- who asked; 0 = the shell
@@ -82,7 +83,7 @@ CREATE UNIQUE INDEX jobs_one_per_character ON jobs (guild_id, handle) WHERE stat
 CREATE INDEX jobs_by_state ON jobs (state, id);
 
 CREATE TABLE job_events (
-    id     INTEGER PRIMARY KEY,
+    id     INTEGER PRIMARY KEY AUTOINCREMENT,
     job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
     at     TEXT NOT NULL, -- when
     event  TEXT NOT NULL, -- queued, joined, claimed, succeeded, failed, cancelled, preempted, waiting, …
@@ -91,7 +92,7 @@ CREATE TABLE job_events (
 CREATE INDEX job_events_by_job ON job_events (job_id);
 
 CREATE TABLE schedules (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     guild_id     INTEGER NOT NULL,
     channel_id   INTEGER NOT NULL, -- where it posts
     character_id INTEGER NOT NULL REFERENCES characters (id) ON DELETE CASCADE, -- who posts
@@ -107,7 +108,7 @@ CREATE TABLE schedules (
 CREATE INDEX schedules_by_next ON schedules (next_at);
 
 CREATE TABLE posts (
-    id           INTEGER PRIMARY KEY,
+    id           INTEGER PRIMARY KEY AUTOINCREMENT,
     dedupe_key   TEXT NOT NULL UNIQUE, -- interaction:<id>:<n>, schedule:<id>:<slot>, job:<id>:result
     kind         TEXT NOT NULL CHECK (kind IN ('say', 'schedule', 'result')),
     guild_id     INTEGER NOT NULL,
