@@ -17,7 +17,7 @@ from bot.errors import ConfigError
 class Settings(BaseSettings):
     """Everything an operator can set. Field names are the variables' names in lower case."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", env_ignore_empty=True, extra="ignore", frozen=True)
 
     discord_token: SecretStr | None = None
     """The bot's token; needed by `mynah run` only."""
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     """Schedules that one server may have."""
     schedule_min_minutes: int = Field(default=15, ge=1)
     """Shortest time between two posts of a schedule, in minutes."""
-    stop_grace_seconds: float = Field(default=20.0, gt=0)
+    stop_grace_seconds: float = Field(default=20.0, gt=0, allow_inf_nan=False)
     """How long a worker may take to save when the bot stops."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """How much is logged."""
@@ -48,12 +48,11 @@ class Settings(BaseSettings):
     @classmethod
     def _loopback_only(cls, value: str | None) -> str | None:
         """A mistyped address would hand the bot's token to a stranger."""
-        if not value:
+        if value is None:
             return None
         url = URL(value)
-        host = url.host or ""
-        if url.scheme != "http" or not _is_loopback(host):
-            raise ValueError(f"must be http:// on a loopback address such as http://127.0.0.1:8123, not {value!r}")
+        if url.scheme != "http" or not _is_loopback(url.host or "") or url != url.origin():
+            raise ValueError("it must be http:// on a loopback address and nothing more, such as http://127.0.0.1:8123")
         return str(url.origin())
 
 
@@ -72,7 +71,9 @@ def load_settings() -> Settings:
     """
     try:
         return Settings()
+    except UnicodeDecodeError as error:
+        raise ConfigError("The file .env is no UTF-8 text: save it as UTF-8, or remove it.") from error
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
-        raise ConfigError(f"{name} cannot be used: {first['msg'].removeprefix('Value error, ')}. See .env.example.") from error
+        name, reason = str(first["loc"][0]).upper(), first["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{name}={first['input']!r} cannot be used: {reason}; see .env.example.") from error

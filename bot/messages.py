@@ -4,8 +4,23 @@ Everything Mynah sends is one of these; `posting.py` turns it into a request, al
 in this file too: one function per message, pure.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from bot.when import describe
+from bot.wording import bar, duration, fitted, ordinal, persona_name, plain
+from storage.characters import Character
+from storage.corpora import Corpus
+from storage.jobs import OPEN, Job
+from storage.models import Model
+from storage.posts import Post
+from storage.schedules import Schedule
+
+if TYPE_CHECKING:  # these import this file
+    from bot.characters import Info, Why
+    from bot.jobs import Place
 
 CONTENT_LIMIT = 2000
 """Characters in one message (Discord)."""
@@ -35,3 +50,244 @@ class Message:
     content: str
     buttons: tuple[Button, ...] = ()
     persona: Persona | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the outbox, which keeps JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Message":
+        """What `to_dict` made."""
+        persona = data["persona"]
+        return cls(data["content"], tuple(Button(**button) for button in data["buttons"]), Persona(**persona) if persona else None)
+
+
+def _who(user_id: int) -> str:
+    return f"<@{user_id}>" if user_id else "the shell"
+
+
+def _signed(character: Character) -> str:
+    return plain(persona_name(character.name, character.handle))
+
+
+def _moment(at: datetime, style: Literal["f", "R"]) -> str:
+    """A time that Discord shows to each reader in their own zone; R = relative to now."""
+    return f"<t:{int(at.timestamp())}:{style}>"
+
+
+def _lines(lines: Iterable[str]) -> str:
+    """As many whole lines as fit into one message."""
+    content = ""
+    for line in lines:
+        if len(content) + len(line) + 1 > CONTENT_LIMIT - 1:
+            return content + "…"
+        content += line + "\n"
+    return content.rstrip("\n")
+
+
+# The character speaks.
+
+
+def spoken(*, name: str, handle: str, text: str, post_id: int) -> Message:
+    """What a character says, through the channel's webhook."""
+    return Message(
+        content=f"{fitted(text, CONTENT_LIMIT // 2)}\n-# AI · not written by @{plain(handle)}",
+        buttons=(
+            Button("Again", f"post:again:{post_id}"),
+            Button("Why this?", f"post:why:{post_id}"),
+            Button("Delete", f"post:delete:{post_id}", "danger"),
+        ),
+        persona=Persona(persona_name(name, handle)),
+    )
+
+
+def without_webhook(message: Message) -> Message:
+    """The same, said by the bot itself: for a channel in which it may have no webhook."""
+    if message.persona is None:
+        return message
+    return Message(f"**{plain(message.persona.name)}**: {message.content}"[:CONTENT_LIMIT], message.buttons)
+
+
+def said(posts: Sequence[Post]) -> Message:
+    """To the person who asked, about what was posted."""
+    return Message(_lines(_said(post) for post in posts))
+
+
+def _said(post: Post) -> str:
+    match post.state:
+        case "sent":
+            return f"Said, with seed {post.seed}."
+        case "failed":
+            return f"Could not be posted: {post.error}"
+        case "unknown":
+            return "Discord did not confirm the post, and the channel cannot be read: look whether it is there before you ask again."
+        case _:
+            return f"Will be posted as soon as Discord takes it, with seed {post.seed}."
+
+
+def why(answer: "Why") -> Message:
+    """Where a post comes from."""
+    post, model = answer.post, answer.model
+    lines = [
+        f"**Why this?** An AI wrote it, not @{plain(answer.character.handle)}.",
+        f"Model: {_signed(answer.character)} version {model.version}, on {plain(model.base)}",
+        f"Recipe: {plain(', '.join(f'{key} {value}' for key, value in model.recipe.items()))[:400]}",
+        f"Begins with: {fitted(post.prompt, 200) if post.prompt else 'nothing given'}",
+        f"Seed: {post.seed} (the same seed, beginning and model give the same text again)",
+    ]
+    if answer.nearest:
+        lines.append(f"Nearest real tweet ({answer.overlap:.0%} in common): {fitted(answer.nearest, 400)}")
+    lines.append(f"Dropped before it: {len(answer.dropped)}" if answer.dropped else "Nothing was dropped before it.")
+    lines += [f"- {reason}: {fitted(text, 150)}" for text, reason in answer.dropped]
+    return Message(_lines(lines))
+
+
+# Jobs.
+
+
+def job(job: Job, place: "Place | None" = None, *, joined: bool = False) -> Message:
+    """The message that shows how a job goes, edited as it does. The place is told while it is queued."""
+    lines = [f"**Learning how @{plain(job.handle)} tweets** · job {job.id}"]
+    if joined:
+        lines.append("This character is being trained already: here is how far that is.")
+    lines += _state(job, place)
+    return Message("\n".join(lines), buttons=(Button("Cancel", f"job:cancel:{job.id}", "danger"),) if job.state in OPEN else ())
+
+
+def _state(job: Job, place: "Place | None") -> list[str]:
+    match job.state:
+        case "queued":
+            return [_queued(place)]
+        case "running":
+            return _running(job)
+        case "succeeded":
+            return ["Done."]
+        case "cancelled":
+            return ["Cancelled."]
+        case _:
+            return [f"{job.state.capitalize()}: {job.reason or 'the log says why.'}"]
+
+
+def _queued(place: "Place | None") -> str:
+    if place is None:
+        return "Queued."
+    return f"Queued, {ordinal(place.position)}" + (f", about {duration(place.wait_s)}." if place.wait_s is not None else ".")
+
+
+def _running(job: Job) -> list[str]:
+    progress = job.progress or {"stage": "starting", "fraction": 0.0}
+    left = f" · {duration(progress['eta_s'])} left" if progress.get("eta_s") is not None else ""
+    lines = [f"`{bar(progress['fraction'])}` {progress['fraction']:.0%} · {progress['stage']}{left}"]
+    losses = [f"{words} {progress[key]:.2f}" for key, words in (("loss", "loss"), ("heldout_loss", "held-out loss")) if progress.get(key)]
+    if losses:
+        lines.append(" · ".join(losses))
+    return lines + ([f"-# {plain(progress['note'])}"] if progress.get("note") else [])
+
+
+def job_line(job: Job) -> str:
+    """One line of a list, or a choice offered while typing."""
+    percent = f" {job.progress['fraction']:.0%}" if job.state == "running" and job.progress else ""
+    return f"{job.id} · @{job.handle} · {job.state}{percent}"
+
+
+def job_list(jobs: Sequence[Job]) -> Message:
+    """The newest jobs of a server."""
+    if not jobs:
+        return Message("No job yet: start one with /train.")
+    return Message(_lines(f"{plain(job_line(job))} · {_who(job.user_id)} · {_moment(job.created_at, 'R')}" for job in jobs))
+
+
+def trained(
+    job: Job, character: Character, model: Model, corpus: Corpus, *, samples: Sequence[str] = (), warning: str | None = None
+) -> Message:
+    """The card of a new model: counts, held-out losses, samples."""
+    lines = [
+        f"**{_signed(character)} can speak now**: @{plain(character.handle)}, version {model.version}",
+        _counts(corpus),
+        _losses(model) + f" · {model.steps} steps in {duration(model.seconds)} · asked for by {_who(job.user_id)}",
+        *([f"-# {plain(warning)}"] if warning else []),
+    ]
+    label = f"-# AI · not written by @{plain(character.handle)}"
+    room = (CONTENT_LIMIT - len("\n".join([*lines, label])) - 1) // max(1, len(samples)) - len("\n> ")
+    lines += [f"> {fitted(' '.join(sample.split()), room)}" for sample in samples]
+    buttons = (
+        Button("Say", f"character:say:{character.handle}", "primary"),
+        Button("Delete", f"character:delete:{character.handle}", "danger"),
+    )
+    return Message("\n".join([*lines, label]), buttons)
+
+
+def _counts(corpus: Corpus) -> str:
+    table = {
+        "Tweets downloaded": corpus.downloaded,
+        "Retweets": corpus.retweets,
+        "Short tweets": corpus.short,
+        "Tweets kept": corpus.kept,
+    }
+    return "```\n" + "\n".join(f"{words:<18}{number:>9,}" for words, number in table.items()) + "\n```"
+
+
+def _losses(model: Model) -> str:
+    return f"Held-out loss {model.heldout_base:.2f} → {model.heldout_model:.2f} (base {plain(model.base)} → this model)"
+
+
+def failed(job: Job) -> Message:
+    """Why a job made nothing."""
+    return Message(
+        f"**@{plain(job.handle)} could not be learned** (job {job.id}, for {_who(job.user_id)}): {job.reason or 'the log says why.'}"
+    )
+
+
+# Characters and schedules.
+
+
+def character_list(characters: Sequence[Character]) -> Message:
+    """Who can speak in a server."""
+    if not characters:
+        return Message("No character yet: train one with /train.")
+    return Message(_lines(f"@{plain(c.handle)} · {_signed(c)}" for c in characters))
+
+
+def character_info(info: "Info") -> Message:
+    """Everything about one character."""
+    character, model, corpus = info.character, info.model, info.corpus
+    lines = [
+        f"**{_signed(character)}** · @{plain(character.handle)} · asked for by {_who(character.created_by)}"
+    ]
+    if model is None or corpus is None:
+        return Message("\n".join([*lines, "It cannot speak yet: no training has ended."]))
+    lines += [
+        f"Version {model.version} of {info.versions}, made {_moment(model.created_at, 'f')} on {plain(model.base)}",
+        _losses(model),
+        f"Learned from {plain(corpus.file_name)}" + _span(corpus),
+        _counts(corpus),
+    ]
+    return Message("\n".join(lines), (Button("Say", f"character:say:{character.handle}", "primary"),))
+
+
+def _span(corpus: Corpus) -> str:
+    if corpus.first_tweet_at is None or corpus.last_tweet_at is None:
+        return ""
+    return f", {corpus.first_tweet_at:%Y-%m-%d} to {corpus.last_tweet_at:%Y-%m-%d}"
+
+
+def confirm_delete(info: "Info") -> Message:
+    """Before a character goes."""
+    character = info.character
+    return Message(
+        f"Delete {_signed(character)} (@{plain(character.handle)}) with its {info.versions} versions, "
+        "what it learned from and its schedules? This cannot be undone.",
+        (Button(f"Delete @{character.handle}"[:80], f"character:erase:{character.handle}", "danger"),),
+    )
+
+
+def schedule_list(schedules: Sequence[Schedule], handles: Mapping[int, str]) -> Message:
+    """A server's schedules; `handles` by character id."""
+    if not schedules:
+        return Message("No schedule yet: add one with /schedule add.")
+    return Message(_lines(f"{s.id} · {schedule_line(s, handles.get(s.character_id, '?'))} · in <#{s.channel_id}>" for s in schedules))
+
+
+def schedule_line(schedule: Schedule, handle: str) -> str:
+    """Who posts when, and when next."""
+    return f"@{plain(handle)} · {describe(schedule.cron, schedule.zone)} · next {_moment(schedule.next_at, 'f')}"

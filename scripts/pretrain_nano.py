@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 # glibc gives blocks above 32 MB back to the kernel at each step; keeping them is 1.5 times as fast. Read when a process starts.
-TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967295:glibc.malloc.trim_threshold=17179869184"  # fmt: skip
+TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967295:glibc.malloc.trim_threshold=17179869184"
 END = "<|endoftext|>"
 VOCABULARY, WIDTH, HEADS, LAYERS, CONTEXT = 8192, 256, 4, 6, 512
 # Turns through each file in one pass: prose and talk of today count for more than the fiction that makes up most of the text.
@@ -41,7 +41,8 @@ Weights = dict[str, Tensor]
 
 def read(folder: Path, name: str) -> tuple[list[str], list[str]]:
     """The documents of one file, split into (training, held-out): about 1 % held out, by the hash of the text."""
-    train, heldout = [], []
+    train: list[str] = []
+    heldout: list[str] = []
     with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
         for line in lines:
             text = json.loads(line)["text"]
