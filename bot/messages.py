@@ -13,13 +13,13 @@ from bot.when import describe
 from bot.wording import bar, duration, fitted, ordinal, persona_name, plain
 from storage.characters import Character
 from storage.corpora import Corpus
-from storage.jobs import OPEN, Job
+from storage.jobs import Job
 from storage.models import Model
 from storage.posts import Post
 from storage.schedules import Schedule
 
 if TYPE_CHECKING:  # these import this file
-    from bot.characters import Info, Why
+    from bot.characters import Deleted, Info, Why
     from bot.jobs import Place
 
 CONTENT_LIMIT = 2000
@@ -145,13 +145,18 @@ def why(answer: "Why") -> Message:
 # Jobs.
 
 
-def job(job: Job, place: "Place | None" = None, *, joined: bool = False) -> Message:
+def job(job: Job, place: "Place | None" = None) -> Message:
     """The message that shows how a job goes, edited as it does. The place is told while it is queued."""
-    lines = [f"**Learning how @{plain(job.handle)} tweets** · job {job.id}"]
-    if joined:
-        lines.append("This character is being trained already: here is how far that is.")
-    lines += _state(job, place)
-    return Message("\n".join(lines), buttons=(Button("Cancel", f"job:cancel:{job.id}", "danger"),) if job.state in OPEN else ())
+    lines = [f"**Learning how @{plain(job.handle)} tweets** · job {job.id}", *_state(job, place)]
+    return Message("\n".join(lines), (Button("Cancel", f"job:cancel:{job.id}", "danger"),) if job.is_open else ())
+
+
+def joined(job: Job, place: "Place") -> Message:
+    """To whoever asks for a character that is being trained already."""
+    link = f"\nhttps://discord.com/channels/{job.guild_id}/{job.channel_id}/{job.message_id}" if job.message_id else ""
+    return Message(
+        "\n".join([f"@{plain(job.handle)} is being trained already, by job {job.id}; you will see its result.", *_state(job, place)]) + link
+    )
 
 
 def _state(job: Job, place: "Place | None") -> list[str]:
@@ -182,6 +187,11 @@ def _running(job: Job) -> list[str]:
     if losses:
         lines.append(" · ".join(losses))
     return lines + ([f"-# {plain(progress['note'])}"] if progress.get("note") else [])
+
+
+def cancelled(job: Job) -> Message:
+    """To whoever cancelled."""
+    return Message(f"Job {job.id} (@{plain(job.handle)}) is cancelled.")
 
 
 def job_line(job: Job) -> str:
@@ -251,9 +261,7 @@ def character_list(characters: Sequence[Character]) -> Message:
 def character_info(info: "Info") -> Message:
     """Everything about one character."""
     character, model, corpus = info.character, info.model, info.corpus
-    lines = [
-        f"**{_signed(character)}** · @{plain(character.handle)} · asked for by {_who(character.created_by)}"
-    ]
+    lines = [f"**{_signed(character)}** · @{plain(character.handle)} · asked for by {_who(character.created_by)}"]
     if model is None or corpus is None:
         return Message("\n".join([*lines, "It cannot speak yet: no training has ended."]))
     lines += [
@@ -281,6 +289,16 @@ def confirm_delete(info: "Info") -> Message:
     )
 
 
+def deleted(gone: "Deleted") -> Message:
+    """After a character went."""
+    return Message(f"@{plain(gone.handle)} is deleted: {gone.models} trained versions and {gone.schedules} schedules with it.")
+
+
+def scheduled(schedule: Schedule, handle: str) -> Message:
+    """After a schedule was added."""
+    return Message(f"Schedule {schedule.id}: {schedule_line(schedule, handle)} · in <#{schedule.channel_id}>")
+
+
 def schedule_list(schedules: Sequence[Schedule], handles: Mapping[int, str]) -> Message:
     """A server's schedules; `handles` by character id."""
     if not schedules:
@@ -291,3 +309,8 @@ def schedule_list(schedules: Sequence[Schedule], handles: Mapping[int, str]) -> 
 def schedule_line(schedule: Schedule, handle: str) -> str:
     """Who posts when, and when next."""
     return f"@{plain(handle)} · {describe(schedule.cron, schedule.zone)} · next {_moment(schedule.next_at, 'f')}"
+
+
+def schedule_choice(schedule: Schedule, handle: str) -> str:
+    """A choice offered while typing."""
+    return f"{schedule.id} · @{handle} · {describe(schedule.cron, schedule.zone)}"

@@ -24,3 +24,5 @@ class Tweet:
     """UTC."""
     is_retweet: bool = False
     """Somebody else's words."""
+    truncated: bool = False
+    """The source says that the API cut it short."""

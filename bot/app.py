@@ -1,0 +1,140 @@
+"""The composition root: builds every part once, opens and closes them in order. The only file that knows everybody."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from bot.characters import Characters
+from bot.clock import Clock, SystemClock
+from bot.config import Settings
+from bot.errors import StorageError
+from bot.executor.contract import Progress
+from bot.executor.generator import Generator
+from bot.executor.local import LocalExecutor
+from bot.jobs import JobQueue
+from bot.posting import Poster
+from bot.runner import JobRunner
+from bot.schedules import Scheduler
+from bot.uploads import Uploads
+from storage.database import Database
+from storage.errors import StorageProblem
+from storage.jobs import Job
+
+DATABASE = "mynah.sqlite3"
+"""Name of the database in MYNAH_HOME."""
+
+log = structlog.get_logger("mynah.app")
+
+JobListener = Callable[[Job, Progress | None], None]
+
+
+@dataclass
+class App:
+    """Every part of the running program."""
+
+    settings: Settings
+    home: Path
+    clock: Clock
+    database: Database
+    queue: JobQueue
+    runner: JobRunner
+    characters: Characters
+    scheduler: Scheduler
+    poster: Poster
+    generator: Generator
+    uploads: Uploads
+    listeners: list[JobListener] = field(default_factory=list)
+    """Called with every change of a job: progress, or None when its state changed."""
+
+
+@asynccontextmanager
+async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[App]:
+    """Open the folder and the database and build the parts. Nothing runs yet.
+
+    Raises:
+        StorageError: another bot holds the folder, or the database cannot be used.
+    """
+    clock = clock or SystemClock()
+    home = settings.mynah_home.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    listeners: list[JobListener] = []
+
+    def announce(job: Job, progress: Progress | None) -> None:
+        for listener in listeners:
+            listener(job, progress)
+
+    async with AsyncExitStack() as stack:
+        database = await _open_database(home / DATABASE)
+        stack.push_async_callback(database.close)
+        generator = Generator(threads=settings.train_threads)
+        stack.push_async_callback(generator.close)
+        queue = JobQueue(database=database, settings=settings, clock=clock)
+        characters = Characters(database=database, generator=generator, home=home, clock=clock)
+        poster = Poster(database=database, clock=clock, fill_due=characters.fill_due)
+        runner = JobRunner(
+            database=database,
+            queue=queue,
+            executor=LocalExecutor(grace_s=settings.stop_grace_seconds),
+            home=home,
+            settings=settings,
+            clock=clock,
+            announce=announce,
+        )
+        stack.push_async_callback(runner.stop)
+        yield App(
+            settings=settings,
+            home=home,
+            clock=clock,
+            database=database,
+            queue=queue,
+            runner=runner,
+            characters=characters,
+            scheduler=Scheduler(database=database, clock=clock, settings=settings, wake_poster=poster.wake),
+            poster=poster,
+            generator=generator,
+            uploads=Uploads(home),
+            listeners=listeners,
+        )
+
+
+async def _open_database(path: Path, *, read_only: bool = False) -> Database:
+    try:
+        return await Database.open(path, read_only=read_only)
+    except StorageProblem as problem:
+        raise StorageError(str(problem)) from problem
+
+
+@asynccontextmanager
+async def open_reader(settings: Settings) -> AsyncIterator[Characters]:
+    """What the shell needs to list characters and to speak, also while the bot runs: the database is only read.
+
+    Raises:
+        StorageError: there is no database yet, or it cannot be used.
+    """
+    home = settings.mynah_home.resolve()
+    if not (home / DATABASE).exists():
+        raise StorageError(f"There is nothing in {settings.mynah_home} yet: train a character first, with mynah train or /train.")
+    async with AsyncExitStack() as stack:
+        database = await _open_database(home / DATABASE, read_only=True)
+        stack.push_async_callback(database.close)
+        generator = Generator(threads=settings.train_threads)
+        stack.push_async_callback(generator.close)
+        yield Characters(database=database, generator=generator, home=home, clock=SystemClock())
+
+
+async def run_all(*services: Callable[[], Awaitable[object]]) -> None:
+    """Run services side by side until one ends; then end the others. An error of any is raised."""
+    tasks = [asyncio.ensure_future(service()) for service in services]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,114 @@
+"""The command `mynah`: run the bot, try it, or do the same work from the shell. Parses, calls, prints."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+
+from bot import shell
+from bot.config import Settings, load_settings
+from bot.errors import MynahError
+
+T = TypeVar("T")
+
+app = typer.Typer(name="mynah", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+base_app = typer.Typer(help="The pretrained models under the characters.", no_args_is_help=True)
+app.add_typer(base_app, name="base")
+errors = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output, and nothing else there.")]
+
+
+def _finish(work: Callable[[Settings], Awaitable[T]], *, as_json: bool = False) -> T:
+    """Run to the end; an error that a person may read is one sentence and exit status 1."""
+
+    async def started() -> T:
+        return await work(load_settings())
+
+    try:
+        return asyncio.run(started())
+    except MynahError as error:
+        if as_json:
+            typer.echo(json.dumps({"error": str(error)}, ensure_ascii=False))
+        errors.print(str(error), style="bold red", markup=False, soft_wrap=True)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        errors.print("Stopped.", style="bold")
+        raise typer.Exit(130) from None
+
+
+def _print(result: T, show: Callable[[T], None], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        show(result)
+
+
+@app.command()
+def run() -> None:
+    """Run the bot on Discord, with the token in DISCORD_TOKEN (environment or .env)."""
+    from bot.service import serve_discord  # noqa: PLC0415 -- discord.py is not needed by the other commands and costs half a second
+
+    _finish(serve_discord)
+
+
+@app.command()
+def demo(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Exit after the transcript instead of staying up.")] = False,
+) -> None:
+    """Try everything on a local Discord: no token, no network, nothing to set up."""
+    from bot.demo import run_demo  # noqa: PLC0415 -- the local Discord is not needed by the other commands
+
+    _finish(lambda _: run_demo(once=once))
+
+
+@app.command()
+def train(
+    handle: Annotated[str, typer.Argument(help="Whose tweets they are, such as @nasa.")],
+    source: Annotated[Path, typer.Option("--from", help="X archive (zip), tweets.js, JSON lines, CSV or text file with the tweets.")],
+    *,
+    base: Annotated[str | None, typer.Option(help="Base model instead of BASE_MODEL: auto, nano, a pulled model or a folder.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random in the training.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train a character from a file of tweets."""
+    result = _finish(lambda s: shell.train(s, handle=handle, source=source, base=base, seed=seed), as_json=as_json)
+    _print(result, shell.show_trained, as_json=as_json)
+
+
+@app.command()
+def say(
+    handle: Annotated[str, typer.Argument(help="Who speaks, such as nasa.")],
+    *,
+    prompt: Annotated[str, typer.Option(help="How each post begins.")] = "",
+    count: Annotated[int, typer.Option("-n", "--count", help="How many posts, 1 to 5.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same text again.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a character speak."""
+    result = _finish(lambda s: shell.say(s, handle=handle, prompt=prompt, count=count, seed=seed), as_json=as_json)
+    _print(result, shell.show_said, as_json=as_json)
+
+
+@app.command()
+def characters(*, as_json: AsJson = False) -> None:
+    """List the characters in the registry."""
+    result = _finish(shell.characters, as_json=as_json)
+    _print(result, shell.show_characters, as_json=as_json)
+
+
+@base_app.command()
+def pull(name: Annotated[str, typer.Argument(help="Id of a causal language model, such as gpt2.")]) -> None:
+    """Fetch a base model, so that characters can be trained on it. Nothing is ever fetched otherwise."""
+    _finish(lambda s: shell.pull(s, name))
+
+
+
+def main() -> None:
+    """Entry point."""
+    app()

@@ -1,0 +1,64 @@
+"""Starting a child process on this host, and ending it with everything that it started."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import IO, Any
+
+_ROOT = Path(__file__).parents[2]
+_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores() -> int:
+    """CPU cores that this process really has: a container may see 64 and be given 2."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # no cgroup, or no limit ("max")
+        quota, period = _CGROUP_LIMIT.read_text().split()
+        cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+async def spawn(
+    module: str, *arguments: str, nice: int, threads: int | None, python: str, stdout: int | IO[Any], stderr: int | IO[Any]
+) -> asyncio.subprocess.Process:
+    """Start a worker module under the guards of `child.py`, in a session and process group of its own.
+
+    Its standard input stays open as long as the bot lives. Call this from the main thread's loop only: the kernel binds the child's
+    life to the thread that forked it.
+    """
+    environment = {
+        "OMP_NUM_THREADS": str(threads or usable_cores()),
+        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow everything else down sixfold
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    return await asyncio.create_subprocess_exec(
+        "env",  # changes the environment without reading it: only config.py does that
+        *("-u", "DISCORD_TOKEN"),
+        *(f"{name}={value}" for name, value in environment.items()),
+        *(python, "-X", "faulthandler", "-m", "bot.executor.child"),
+        *(str(os.getpid()), str(nice), module, *arguments),
+        cwd=_ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
+        limit=1 << 20,
+        start_new_session=True,
+    )
+
+
+def kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill the child, its watcher and whatever it started. Also right after its end: grandchildren do not die with it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def bury(process: asyncio.subprocess.Process) -> int:
+    """Kill the group, close the pipes, and return the child's exit code (negative: the signal that ended it)."""
+    kill_group(process)
+    await process.communicate(b"")
+    return await process.wait()

@@ -1,0 +1,238 @@
+"""The child process that trains: `python -m bot.executor.training_worker <attempt folder>`, the same on every executor.
+
+It reads the tweets, cleans and splits them, trains, and lets the new model speak; `contract.py` says which files come and go. The model is
+imported only when the file has turned out to be usable: a refusal need not wait for torch.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+from bot.errors import MynahError, NoSpace
+from bot.executor import files
+from bot.executor.contract import FAILED, FENCED, NO_SPACE, OK, PREEMPTED, REFUSED, Counts, Result, TrainSpec
+from bot.executor.fence import Fence, Superseded
+from bot.executor.outcome import state_of
+from bot.executor.progress import ProgressLog, whole_eta
+from bot.tweets import cleaning, dataset
+from bot.tweets.files import read_source
+from bot.tweets.source import Profile, Tweet
+
+if TYPE_CHECKING:
+    from bot.lm.base import Base
+    from bot.lm.training import Trained, TrainingStep
+
+SAMPLES = 5
+_SAMPLE_SEEDS = range(1, 17)
+_EXIT_CODES = {"failed": FAILED, "refused": REFUSED, "no_space": NO_SPACE}
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What there is to learn from."""
+
+    profile: Profile
+    cleaned: cleaning.Cleaned
+    dataset: dataset.Dataset
+
+
+class _StopSignal:
+    """SIGTERM: before the training there is nothing to save; in it the next step saves; after it the rest is better done than left."""
+
+    def __init__(self) -> None:
+        self.came = False
+        self.leave_at_once = True
+        signal.signal(signal.SIGTERM, self._hear)
+
+    def _hear(self, _number: int, _frame: FrameType | None) -> None:
+        self.came = True
+        if self.leave_at_once:
+            sys.exit(PREEMPTED)
+
+
+class TrainingAttempt:
+    """One attempt, from `spec.json` to `result.json`."""
+
+    def __init__(self, folder: Path, spec: TrainSpec) -> None:
+        self._folder, self._spec = folder, spec
+        self._model = folder / files.MODEL
+        self._fence = Fence(folder.parent)
+        self._stop = _StopSignal()
+        self._progress = ProgressLog(folder / files.PROGRESS)
+        self._started = time.monotonic()
+
+    def run(self) -> None:
+        """Do it.
+
+        Raises:
+            MynahError: it cannot be done, or not now.
+            Superseded: a newer attempt has taken its place.
+            SystemExit: it was asked to stop, and may be gone on with.
+        """
+        self._progress.tell("starting")
+        self._fence.watch(self._spec.attempt)
+        self._model.mkdir(exist_ok=True)
+        material = self._read()
+        result = self._learn(material)
+        result = replace(result, files={path.name: _seal(path) for path in sorted(self._model.iterdir())})
+        self._fence.check(self._spec.attempt)
+        files.write_result(self._folder, result)
+
+    def _read(self) -> _Material:
+        """Read, clean and split the tweets, keeping the raw ones in `corpus.jsonl`."""
+        self._progress.tell("reading")
+        profile, tweets = read_source(Path(self._spec.source))
+        with (self._folder / files.CORPUS).open("w", encoding="utf-8") as corpus:
+            cleaned = cleaning.clean(self._recorded(tweets, corpus))
+        self._progress.note = dataset.check_size(cleaned.counts)
+        split = dataset.split(cleaned.kept, seed=self._spec.seed)
+        dataset.write_dataset(self._model / files.DATASET, split)
+        return _Material(profile, cleaned, split)
+
+    def _recorded(self, tweets: Iterable[Tweet], corpus: TextIO) -> Iterator[Tweet]:
+        """The same tweets, each written down as it passes."""
+        for number, tweet in enumerate(tweets):
+            when = tweet.created_at.isoformat() if tweet.created_at else None
+            record = {"id": tweet.id, "text": tweet.text, "created_at": when, "is_retweet": tweet.is_retweet}
+            corpus.write(json.dumps(record) + "\n")
+            self._progress.tell("reading", number / (number + 3000))  # how many there are is not known before the end
+            yield tweet
+
+    def _learn(self, material: _Material) -> Result:
+        """Train, let the new model speak, and write its card: the result, but for the files' hashes."""
+        self._progress.tell("loading")
+        from bot.lm import base, training  # noqa: PLC0415  # takes seconds: not before the file has turned out to be usable
+
+        loaded = base.load_base(self._spec.base, name=self._spec.base_name)
+        self._stop.leave_at_once = False
+        try:
+            trained = training.train(
+                loaded,
+                material.dataset,
+                training.plan(loaded, material.dataset, self._spec.recipe),
+                out=self._model,
+                checkpoints=self._folder.parent / "checkpoints",
+                seed=self._spec.seed,
+                report=self._report,
+                should_stop=self._should_stop,
+            )
+        except training.Preempted:
+            sys.exit(PREEMPTED)
+        samples = self._speak(loaded, material)
+        self._progress.tell("saving")
+        self._write_card(material, trained)
+        return self._result(material, trained, samples)
+
+    def _report(self, step: "TrainingStep") -> None:
+        eta = whole_eta(step.eta_s, step.fraction)
+        self._progress.tell("training", step.fraction, eta_s=eta, loss=step.loss, heldout_loss=step.heldout_loss)
+
+    def _should_stop(self) -> bool:
+        """Asked between two steps, and so before every checkpoint."""
+        self._fence.check(self._spec.attempt)
+        return self._stop.came
+
+    def _speak(self, loaded: "Base", material: _Material) -> tuple[str, ...]:
+        """A few texts that pass the screen, none like another. The same model says the same."""
+        self._progress.tell("evaluating")
+        from bot.lm.generation import Speaker  # noqa: PLC0415  # see above
+        from bot.lm.screening import Screen  # noqa: PLC0415
+
+        screen = Screen([kept.text for kept in (*material.dataset.train, *material.dataset.heldout)])
+        samples: list[str] = []
+        for text in Speaker(loaded).say(self._model, "", _SAMPLE_SEEDS):
+            if len(samples) < SAMPLES and screen.check(text, recent=samples).ok:
+                samples.append(text)
+        return tuple(samples)
+
+    def _write_card(self, material: _Material, trained: "Trained") -> None:
+        from bot.lm.card import Card, render  # noqa: PLC0415
+
+        counts = material.cleaned.counts
+        card = Card(
+            handle=self._spec.handle,
+            name=material.profile.name or self._spec.handle,
+            base_name=self._spec.base_name,
+            downloaded=counts.downloaded,
+            retweets=counts.retweets,
+            short=counts.short,
+            kept=counts.kept,
+            heldout_base=trained.heldout_base,
+            heldout_model=trained.heldout_model,
+            steps=trained.steps,
+            seconds=trained.seconds,
+            seed=self._spec.seed,
+            dataset_sha256=material.dataset.sha256,
+            trained_at=datetime.now(UTC),
+            recipe=asdict(trained.recipe),
+        )
+        (self._model / files.CARD).write_text(render(card), encoding="utf-8")
+
+    def _result(self, material: _Material, trained: "Trained", samples: tuple[str, ...]) -> Result:
+        first, last = material.cleaned.first_at, material.cleaned.last_at
+        return Result(
+            counts=Counts(**asdict(material.cleaned.counts)),
+            profile_handle=material.profile.handle,
+            profile_name=material.profile.name,
+            first_tweet_at=first.isoformat() if first else None,
+            last_tweet_at=last.isoformat() if last else None,
+            warning=self._progress.note,
+            base_name=self._spec.base_name,
+            recipe=asdict(trained.recipe),
+            heldout_base=trained.heldout_base,
+            heldout_model=trained.heldout_model,
+            steps=trained.steps,
+            seconds=round(time.monotonic() - self._started, 1),
+            dataset_sha256=material.dataset.sha256,
+            samples=samples,
+        )
+
+
+def _seal(path: Path) -> str:
+    """Make sure that the file is on the disk; its SHA-256."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _give_up(folder: Path, error: MynahError) -> int:
+    """Leave the sentence for the person; the exit code that goes with it."""
+    kind = type(error).__name__
+    with contextlib.suppress(OSError):  # on a full disk the exit code has to do
+        files.write_result(folder, Result(error=str(error), kind=kind))
+    return _EXIT_CODES[state_of(kind)]
+
+
+def main() -> int:
+    """Work on the attempt in the folder named on the command line; the exit code."""
+    folder = Path(sys.argv[1])
+    try:
+        TrainingAttempt(folder, files.read_spec(folder)).run()
+    except Superseded:
+        return FENCED
+    except MynahError as error:
+        traceback.print_exc()
+        return _give_up(folder, error)
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        traceback.print_exc()
+        return _give_up(folder, NoSpace("The disk is full: free some space, and the training goes on by itself."))
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""The work of the bot without Discord: train, say and list at the shell. What a person sees goes through rich, to standard error or out."""
+
+import asyncio
+import secrets
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from bot.app import App, open_app, open_reader
+from bot.bases import choose_base
+from bot.characters import SHELL_GUILD, Info
+from bot.config import Settings
+from bot.errors import BadInput, TrainingError
+from bot.executor import contract
+from bot.handles import normalise
+from storage.jobs import Job
+
+out = Console(highlight=False)
+status = Console(stderr=True, highlight=False)
+
+
+async def train(settings: Settings, *, handle: str, source: Path, base: str | None, seed: int) -> dict[str, Any]:
+    """Train a character from a file and put it into the registry.
+
+    Raises:
+        MynahError: the file, the base or the folder cannot be used; nothing is left behind.
+    """
+    if not source.is_file():
+        raise BadInput(f"There is no file {source}: --from takes an X archive (zip), tweets.js, JSON lines, CSV or text file.")
+    async with open_app(settings) as app:
+        base_folder, base_name = choose_base(base or settings.base_model, app.home)
+        await app.runner.recover()
+        queued = await app.queue.enqueue(
+            guild_id=SHELL_GUILD,
+            channel_id=0,
+            user_id=0,
+            handle=normalise(handle),
+            source_path=str(source.resolve()),
+            file_name=source.name,
+            base=base_folder,
+            base_name=base_name,
+            seed=seed,
+            dedupe_key=f"shell:{secrets.token_hex(8)}",
+        )
+        job = await _run_with_bar(app, queued.job)
+        if job.state != "succeeded":
+            raise TrainingError(job.reason or f"The training ended as {job.state}.")
+        info = await app.characters.info(SHELL_GUILD, job.handle)
+        if info.model is None or info.corpus is None:
+            raise TrainingError(f"Job {job.id} left no model: see the log.")
+        return {
+            "character": info.character.handle,
+            "model_version": info.model.version,
+            "base": info.model.base,
+            "counts": {name: getattr(info.corpus, name) for name in ("downloaded", "retweets", "short", "kept", "duplicates", "cut")},
+            "heldout_loss": {"base": info.model.heldout_base, "model": info.model.heldout_model},
+            "seconds": round(info.model.seconds, 1),
+            "path": str(app.characters.folder(info.model)),
+        }
+
+
+async def _run_with_bar(app: App, job: Job) -> Job:
+    bar = Progress(
+        TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"), console=status
+    )
+    task = bar.add_task("queued", total=1.0, loss="")
+
+    def show(changed: Job, progress: contract.Progress | None) -> None:
+        if changed.id != job.id or progress is None:
+            return
+        losses = [
+            f"{name} {value:.2f}" for name, value in (("loss", progress.loss), ("held-out", progress.heldout_loss)) if value is not None
+        ]
+        bar.update(task, completed=progress.fraction, description=progress.stage, loss=" · ".join(losses))
+        if progress.note:
+            bar.console.print(progress.note, style="yellow")
+
+    app.listeners.append(show)
+    with bar:
+        try:
+            return await app.runner.run_one(job.id)
+        except asyncio.CancelledError:
+            await app.queue.cancel(job.id, guild_id=SHELL_GUILD, by=0)
+            raise
+
+
+def show_trained(result: dict[str, Any]) -> None:
+    """The count table, the losses and where the model lies."""
+    table = Table("Data", f"@{result['character']}", title=f"@{result['character']}, version {result['model_version']}, on {result['base']}")
+    counts = result["counts"]
+    rows = (("Tweets downloaded", "downloaded"), ("Retweets", "retweets"), ("Short tweets", "short"), ("Tweets kept", "kept"))
+    for title, name in rows:
+        table.add_row(title, f"{counts[name]:,}")
+    out.print(table)
+    if counts["duplicates"] or counts["cut"]:
+        out.print(f"Of the kept, {counts['duplicates']:,} were repeats (taught once) and {counts['cut']:,} were cut with … (taught without an ending).")
+    loss = result["heldout_loss"]
+    out.print(f"Held-out loss: {loss['base']:.3f} before, {loss['model']:.3f} after (nats per token), in {result['seconds']:.0f} s.")
+    out.print(f"The model lies in {result['path']}", soft_wrap=True)
+    out.print(f'Hear it with: mynah say {result["character"]} --prompt "My dream is" -n 5')
+
+
+async def say(settings: Settings, *, handle: str, prompt: str, count: int, seed: int | None) -> dict[str, Any]:
+    """Let a character speak; works while the bot runs, and keeps nothing."""
+    async with open_reader(settings) as characters:
+        character = await characters.resolve(SHELL_GUILD, handle)
+        model, posts = await characters.speak(character, prompt=prompt, count=count, seed=seed)
+        return {
+            "character": character.handle,
+            "model_version": model.version,
+            "posts": [{"text": post.text, "seed": post.seed} for post in posts],
+        }
+
+
+def show_said(result: dict[str, Any]) -> None:
+    """One line per post, with the seed that gives it again."""
+    for post in result["posts"]:
+        out.print(post["text"], markup=False, soft_wrap=True, end="")
+        out.print(f"  [dim]seed {post['seed']}[/dim]")
+    out.print(f"[dim]AI, in the style of @{result['character']}; not their words.[/dim]")
+
+
+async def characters(settings: Settings) -> dict[str, Any]:
+    """Every character of the registry, of all servers."""
+    async with open_reader(settings) as registry:
+        return {"characters": [_listed(info) for info in await registry.list_all()]}
+
+
+def _listed(info: Info) -> dict[str, Any]:
+    model, corpus = info.model, info.corpus
+    return {
+        "character": info.character.handle,
+        "name": info.character.name,
+        "server": info.character.guild_id,
+        "model_version": model.version if model else None,
+        "base": model.base if model else None,
+        "kept": corpus.kept if corpus else None,
+        "heldout_loss": {"base": model.heldout_base, "model": model.heldout_model} if model else None,
+    }
+
+
+def show_characters(result: dict[str, Any]) -> None:
+    """One row per character."""
+    if not result["characters"]:
+        out.print("There is no character yet: train one with mynah train.")
+        return
+    table = Table("Character", "Name", "Version", "Base", "Tweets kept", "Held-out loss", "Server")
+    for row in result["characters"]:
+        loss = f"{row['heldout_loss']['base']:.2f} → {row['heldout_loss']['model']:.2f}"
+        server = "shell" if row["server"] == SHELL_GUILD else str(row["server"])
+        table.add_row(f"@{row['character']}", Text(row["name"]), str(row["model_version"]), row["base"], f"{row['kept']:,}", loss, server)
+    out.print(table)
+
+
+async def pull(settings: Settings, name: str) -> None:
+    """Fetch a base model into MYNAH_HOME with a progress bar."""
+    from bot.lm import hub  # noqa: PLC0415 -- the hub's client is needed by this command only
+
+    home = settings.mynah_home.resolve()
+    with Progress(TextColumn(name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=status) as bar:
+        task = bar.add_task("pull", total=None)
+        folder = await asyncio.to_thread(
+            hub.pull, name, home, on_progress=lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    out.print(f"{name} is in {folder}. BASE_MODEL=auto takes gpt2 when it is here; any other base is named in BASE_MODEL.", soft_wrap=True)

@@ -1,0 +1,132 @@
+"""JSON as tweets come in it: `window.YTD.tweets.part0 = [ … ]`, a bare array, or one object per line. Read item by item."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from bot.errors import BadInput, BrokenArchive
+from bot.tweets.reading import NEXT_STEP, Part, lines, pieces
+
+MAX_ITEM_CHARACTERS = 4_000_000
+"""One tweet with all that X knows about it is some 2,000 characters, at most 30,000."""
+
+# The name that an archive's file gives its data: `YTD.tweets.part0`, `Grailbird.data.tweets_2015_02`.
+_GLOBAL_NAME = re.compile(r"\s*(?:var\s+)?([\w.$]+)\s*=\s*(?=[\[{])")
+_BETWEEN_ITEMS = re.compile(r"[\s,]*")
+_YTD_TWEETS = re.compile(r"(?:window\.)?YTD\.tweets?\.part\d+")
+
+
+def assigned_name(head: str) -> str | None:
+    """`window.YTD.tweets.part0` where `head` begins with such an assignment."""
+    match = _GLOBAL_NAME.match(head)
+    return match[1] if match else None
+
+
+def holds_tweets(name: str) -> bool:
+    """Whether an archive's file with this global name has the person's own tweets (not likes, deleted tweets, messages …)."""
+    return _YTD_TWEETS.fullmatch(name) is not None if "YTD." in name else True
+
+
+def array_items(part: Part) -> Iterator[dict[str, object]]:
+    """The objects of the one array in `part`, each as soon as it was read. What stands before the array is skipped.
+
+    Not ijson: its path of a hundred thousand nested brackets filled the memory.
+
+    Raises:
+        BrokenArchive: no array of objects, or one that is damaged or cut short.
+        BadInput: bytes that are no text.
+    """
+    window = _Window(part)
+    window.fill()
+    name = assigned_name(window.text)
+    if name is not None and not holds_tweets(name):
+        raise BadInput(f"{part.name} holds {name}, which is not the person's own tweets. {NEXT_STEP}")
+    window.position = window.text.find("[") + 1
+    if not window.position:
+        raise BrokenArchive(f"{part.name} holds no list of tweets. {NEXT_STEP}")
+    count = 0
+    while (item := window.next_item(count)) is not None:
+        count += 1
+        yield item
+    window.expect_end(count)
+
+
+class _Window:
+    """The part of a long text that is being read, refilled as it is used up."""
+
+    def __init__(self, part: Part) -> None:
+        self.name = part.name
+        self.text = ""
+        self.position = 0
+        self._pieces = pieces(part)
+        self._decoder = json.JSONDecoder()
+
+    def fill(self) -> bool:
+        """Add the next piece; False at the end of the text."""
+        piece = next(self._pieces, "")
+        self.text = self.text[self.position :] + piece
+        self.position = 0
+        return bool(piece)
+
+    def next_item(self, count: int) -> dict[str, object] | None:
+        """The next object, or None where the array ends; `count` have been read."""
+        while True:
+            self.position = _BETWEEN_ITEMS.match(self.text, self.position).end()  # type: ignore[union-attr]  # matches nothing too
+            if self.text.startswith("]", self.position):
+                self.position += 1
+                return None
+            try:
+                item, end = self._decoder.raw_decode(self.text, self.position)
+            except (ValueError, RecursionError) as error:
+                if len(self.text) - self.position > MAX_ITEM_CHARACTERS or isinstance(error, RecursionError):
+                    raise BrokenArchive(f"{self.name} is damaged after {count:,} tweets. {_AGAIN}") from error
+                if not self.fill():
+                    raise BrokenArchive(f"{self.name} breaks off or is damaged after {count:,} tweets. {_AGAIN}") from error
+                continue
+            if not isinstance(item, dict):
+                raise BrokenArchive(f"{self.name} is not a list of tweets: item {count + 1:,} is no object. {NEXT_STEP}")
+            self.position = end
+            return item
+
+    def expect_end(self, count: int) -> None:
+        """Read to the end of the text, so that a zip's checksum is looked at."""
+        more = True
+        while more:
+            if self.text[self.position :].strip().strip(";"):
+                raise BrokenArchive(f"{self.name} goes on after its list of {count:,} tweets. Send each list as its own file.")
+            self.position = len(self.text)
+            more = self.fill()
+
+
+_AGAIN = "Download or export it again and send the whole file."
+
+
+def line_objects(part: Part) -> Iterator[tuple[int, dict[str, object]]]:
+    """The objects of JSON lines with the number of their line; empty lines are skipped.
+
+    Raises:
+        BadInput: a line that is no JSON object, or bytes that are no text.
+    """
+    for number, line in enumerate(lines(part), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{part.name} is not JSON lines: line {number:,} is no JSON object. One tweet per line, or one JSON array.") from error
+        if not isinstance(record, dict):
+            raise BadInput(f"{part.name} is not JSON lines: line {number:,} is no JSON object. One tweet per line, or one JSON array.")
+        yield number, record
+
+
+def read_object(part: Part) -> dict[str, object]:
+    """The one object of a small file such as `manifest.js`; empty when there is none that can be read."""
+    text = "".join(pieces(part))
+    start = text.find("=") + 1
+    try:
+        value = json.loads(text[start:].strip().rstrip(";"))
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(value, list):
+        value = value[0] if value else {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,71 @@
+"""Links taken out of a text so that no hole stays: with the bracket around them, the colon before them, the "and" between them.
+
+A rule only ever looks beside a link; a text without links is left as it is.
+"""
+
+import regex
+
+_EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+# What ends a link wherever it stands, and what may stand in it but not at its end.
+_NEVER = rf"\s()<>“”«»「」『』【】（）。、，！？{_EAST}"
+_NOT_LAST = r".,;:!?'\"\]\}|*"
+_BRACKETED = rf"\([^{_NEVER}]*\)"
+
+LINK = rf"(?i:https?:|(?<![\w@./-])(?:t\.co|pic\.twitter\.com)/)(?:(?:{_BRACKETED}|[^{_NEVER}])*(?:{_BRACKETED}|[^{_NEVER}{_NOT_LAST}]))?"
+"""Pattern (of the regex module) of one link: any http(s), and the two of X without a scheme."""
+
+_LINK = regex.compile(LINK)
+_BETWEEN = r"(?:\s+(?i:and|or|und|oder|et|ou|y|e|o)\s+|\s*[,;/|&+•·–—-]?\s*)"
+_LINKS = regex.compile(rf"{LINK}(?:{_BETWEEN}{LINK})*")
+_BRACKETS = {"(": ")", "[": "]", "{": "}", "<": ">", "“": "”", "‘": "’", "«": "»", "（": "）", "「": "」", "『": "』", "【": "】"}
+_QUOTES = "\"'*"
+_ENDS_SENTENCE = frozenset(".,;:!?)]}…»”’。、，！？）」")
+# What only pointed at the link: "Read more:", "Title -", "live at".
+_POINTER = regex.compile(r"(?:(?<=[\w\"'”’)\]!?])|\s)[:：|→➡▶»>–—-]+\uFE0F?\Z")
+_POINTER_WORD = regex.compile(r"(?<!\S)(?i:at|via|vía|en|em|sur|unter|@)\Z")
+_SEPARATOR_BEFORE = regex.compile(r"(?:\s[-–—|•·/]|[,|])\Z")
+_SEPARATOR_AFTER = regex.compile(r"[-–—|•·/,]\s")
+_SEPARATORS_FIRST = regex.compile(r"\A[-–—|•·:,;.)\]]+(?:\s+|\Z)")
+_EAST_LETTER = regex.compile(rf"[{_EAST}。、，！？）」]")
+
+
+def remove_links(text: str) -> str:
+    """Without links, and without what makes no sense once they are gone."""
+    while (links := _LINKS.search(text)) is not None:
+        text = _close(text[: links.start()], text[links.end() :])
+    return text
+
+
+def _close(before: str, after: str) -> str:
+    """Join what stood around a link."""
+    before, after = _without_brackets(before, after)
+    left, right = before.rstrip(), after.lstrip()
+    space = before[len(left) :] + after[: len(after) - len(right)]
+    is_apart = len(right) < len(after)
+    left = _POINTER_WORD.sub("", left).rstrip()
+    if not right:
+        return _POINTER.sub("", left)
+    if not left:
+        return _SEPARATORS_FIRST.sub("", right)
+    if right[0] in _ENDS_SENTENCE and not is_apart:
+        return _POINTER.sub("", left) + right
+    if _SEPARATOR_AFTER.match(right):
+        left = _SEPARATOR_BEFORE.sub("", left).rstrip()
+    return left + _joint(left, right, space) + right
+
+
+def _without_brackets(before: str, after: str) -> tuple[str, str]:
+    """Take away brackets and quotation marks that held nothing but the link."""
+    if before and after and before[-1] in _QUOTES and before[-1] == after[0]:
+        return before[:-1], after[1:]
+    while True:
+        left, right = _POINTER_WORD.sub("", before.rstrip()).rstrip(), after.lstrip()
+        if not (left and right and _BRACKETS.get(left[-1]) == right[0]):
+            return before, after
+        before, after = left[:-1], right[1:]
+
+
+def _joint(left: str, right: str, space: str) -> str:
+    if "\n" in space:
+        return "\n"
+    return "" if not space and (_EAST_LETTER.match(left[-1]) or _EAST_LETTER.match(right)) else " "

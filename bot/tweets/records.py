@@ -1,0 +1,72 @@
+"""From one record, a JSON object or a row of a table, to a tweet."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from bot.errors import BadInput
+from bot.tweets.source import Profile, Tweet
+
+TEXT_FIELDS = ("full_text", "text", "tweet", "content")
+"""Where the text stands, the best first."""
+_ID_FIELDS = ("id_str", "id", "tweet_id")
+_TIME_FIELDS = ("created_at", "timestamp", "date")
+_RETWEETED_FIELDS = ("retweeted_status", "retweeted_status_id")
+MAX_TWEET_CHARACTERS = 30_000
+"""X's longest posts have 25,000."""
+
+
+def to_tweet(record: Mapping[str, object], where: str) -> Tweet:
+    """The tweet in `record`; `where` says which one it is in a message.
+
+    Raises:
+        BadInput: no text, or more than a tweet can hold.
+    """
+    text = next((value for field in TEXT_FIELDS if isinstance(value := record.get(field), str)), None)
+    if text is None:
+        raise BadInput(f"{where} has no text: one of the fields {', '.join(TEXT_FIELDS)} must hold it.")
+    if len(text) > MAX_TWEET_CHARACTERS:
+        raise BadInput(f"{where} has {len(text):,} characters and is no tweet: the longest have {MAX_TWEET_CHARACTERS:,}.")
+    identity = next((record[field] for field in _ID_FIELDS if record.get(field)), None)
+    time = next((value for field in _TIME_FIELDS if isinstance(value := record.get(field), str)), "")
+    return Tweet(
+        text,
+        id=None if identity is None else str(identity),
+        created_at=parse_time(time),
+        is_retweet=_is_true(record.get("is_retweet")) or any(record.get(field) for field in _RETWEETED_FIELDS),
+        truncated=_is_true(record.get("truncated")),
+    )
+
+
+def to_profile(record: Mapping[str, object]) -> Profile:
+    """Who wrote `record`, as far as it says."""
+    user = record.get("user")
+    if isinstance(user, Mapping):
+        return Profile(_text(user.get("screen_name")), _text(user.get("name")))
+    return Profile(_text(record.get("author_handle")), _text(record.get("author_name")))
+
+
+def parse_time(text: str) -> datetime | None:
+    """The moment in any of the forms that sources write, or None; without a zone it is UTC."""
+    for read in (datetime.fromisoformat, _read_api_time, _read_grailbird_time):
+        try:
+            time = read(text)
+        except ValueError:
+            continue
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    return None
+
+
+def _read_api_time(text: str) -> datetime:
+    return datetime.strptime(text, "%a %b %d %H:%M:%S %z %Y")
+
+
+def _read_grailbird_time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S %z")
+
+
+def _is_true(value: object) -> bool:
+    return value is True or str(value).strip().lower() in {"true", "1", "yes"}
+
+
+def _text(value: object) -> str | None:
+    return value.strip().removeprefix("@") or None if isinstance(value, str) else None

@@ -1,0 +1,77 @@
+"""/train: learn how a person tweets, and the message that shows how far that is."""
+
+import secrets
+
+import discord
+from discord import app_commands
+from discord.app_commands import Transform
+from discord.ext import commands
+
+from bot import messages
+from bot.bases import choose_base
+from bot.board import Board
+from bot.client import Interaction, MynahBot
+from bot.executor.contract import Progress
+from bot.posting import edit_of
+from cogs.ui import autocomplete
+from cogs.ui.checks import asked
+from cogs.ui.transformers import Handle
+from storage.jobs import Job
+
+
+class Train(commands.Cog):
+    """Training."""
+
+    def __init__(self, bot: MynahBot) -> None:
+        self.bot = bot
+        app = bot.app
+        self.board = Board(database=app.database, queue=app.queue, poster=app.poster, clock=app.clock)
+
+    async def cog_unload(self) -> None:
+        """Stop editing."""
+        self.board.close()
+
+    @app_commands.command()
+    @app_commands.guild_only()
+    @app_commands.describe(
+        handle="Whose tweets they are, such as @nasa",
+        archive="An X archive (zip), tweets.js, JSON lines, CSV or text with that person's tweets",
+    )
+    @app_commands.autocomplete(handle=autocomplete.characters)
+    async def train(self, interaction: Interaction, handle: Transform[str, Handle], archive: discord.Attachment) -> None:
+        """Learn how a person tweets, from their own tweets."""
+        await interaction.response.defer()
+        app = self.bot.app
+        base, base_name = choose_base(app.settings.base_model, app.home)
+        async with app.uploads.received(archive.filename, archive.size, archive.save) as path:
+            queued = await app.queue.enqueue(
+                **asked(interaction),
+                handle=handle,
+                source_path=str(path),
+                file_name=archive.filename,
+                base=base,
+                base_name=base_name,
+                seed=secrets.randbits(32),
+            )
+        if queued.joined:
+            app.uploads.discard(path)
+            await interaction.edit_original_response(**edit_of(messages.joined(queued.job, queued.place)))
+        else:
+            reply = await interaction.edit_original_response(**edit_of(messages.job(queued.job, queued.place)))
+            await self.board.adopt(queued.job, reply.id)
+
+    @commands.Cog.listener()
+    async def on_job_progress(self, job: Job, progress: Progress) -> None:
+        """A worker has come further."""
+        self.board.show(job, progress)
+
+    @commands.Cog.listener()
+    async def on_job_changed(self, job: Job) -> None:
+        """A job began, ended or waits."""
+        self.board.show(job)
+        await self.board.show_queue()
+
+
+async def setup(bot: MynahBot) -> None:
+    """Called by discord.py."""
+    await bot.add_cog(Train(bot))

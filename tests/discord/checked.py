@@ -1,0 +1,27 @@
+"""A local Discord that holds everything said to it and by it to Discord's own description."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bot.localdiscord import Server, World, serve
+from tests.discord.openapi import check_dispatch, check_exchanges
+
+
+@asynccontextmanager
+async def checked_world(world: World | None = None) -> AsyncIterator[Server]:
+    """Serve a world (`server.world`, `server.url`) and, when the block ends well, assert that every request, reply and event was valid.
+
+    A request that the local Discord refused (4xx) must fit the description too, so a test of refusals uses `serve` alone.
+    """
+    world = world or World()
+    async with serve(world) as server:
+        yield server
+    check_world(world)
+
+
+def check_world(world: World) -> None:
+    """Assert that everything which went over the wires of a world fits the description, and that the world itself did not fail."""
+    problems = check_exchanges(world.exchanges)
+    problems += [problem for dispatch in world.dispatches for problem in check_dispatch(dispatch.event, dispatch.data)]
+    problems += [f"{e.method} {e.path}: the local Discord failed" for e in world.exchanges if e.status == 500]
+    assert not problems, "\n".join(dict.fromkeys(problems))

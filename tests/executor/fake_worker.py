@@ -1,0 +1,115 @@
+"""A worker that does as `spec.recipe["do"]` says, with real processes and signals, and without a model.
+
+Run it as the real one: `python -m tests.executor.fake_worker <attempt folder>`.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from bot.executor import files
+from bot.executor.contract import FAILED, FENCED, NO_SPACE, OK, PREEMPTED, REFUSED, Progress, Result, TrainSpec
+from bot.executor.fence import Fence, Superseded
+
+STEPS = 40
+
+
+class Worker:
+    """One attempt."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.job = folder, folder.parent
+        self.spec: TrainSpec = files.read_spec(folder)
+        self.asked_to_stop = False
+        self.step = self.job / "checkpoints" / "step"
+        with (self.job / "pids").open("a") as pids:
+            pids.write(f"{self.spec.attempt} {os.getpid()}\n")
+
+    def tell(self, fraction: float) -> None:
+        with (self.folder / files.PROGRESS).open("a") as file:
+            file.write(json.dumps(asdict(Progress("training", fraction))) + "\n")
+
+    def finish(self) -> int:
+        (self.folder / files.MODEL).mkdir(exist_ok=True)
+        files.write_result(self.folder, Result(steps=STEPS))
+        return OK
+
+    def succeed(self) -> int:
+        for step in range(STEPS + 1):
+            self.tell(step / STEPS)
+        return self.finish()
+
+    def fail(self) -> int:
+        raise RuntimeError("the sky fell")
+
+    def refuse(self) -> int:
+        files.write_result(self.folder, Result(error="Only 12 characters.", kind="TooLittleText"))
+        return REFUSED
+
+    def fill_the_disk(self) -> int:
+        return NO_SPACE
+
+    def be_silent(self) -> int:
+        return OK
+
+    def make_noise(self) -> int:
+        """Whatever a library may print, and a progress file that nobody should trust."""
+        sys.stdout.write("x" * 10_000_000)
+        self.tell(0.25)
+        with (self.folder / files.PROGRESS).open("ab") as file:
+            file.write(b'{"stage": "training"}\n[]\n\xff\xfe\n{"stage": "flying", "fraction": 1}\n' + b"y" * 10_000_000 + b"\n")
+        self.tell(0.75)
+        with (self.folder / files.PROGRESS).open("ab") as file:
+            file.write(b'{"stage": "training", "fraction": 0.9')
+        return self.finish()
+
+    def count(self) -> int:
+        """Go on from the last checkpoint, one step at a time; save and leave when asked to."""
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "asked_to_stop", True))
+        fence = Fence(self.job)
+        self.step.parent.mkdir(exist_ok=True)
+        start = int(self.step.read_text()) if self.step.exists() else 0
+        (self.folder / "started_at").write_text(str(start))
+        for step in range(start + 1, STEPS + 1):
+            try:
+                fence.check(self.spec.attempt)
+            except Superseded:
+                return FENCED
+            if self.asked_to_stop:
+                (self.folder / "saved").touch()
+                return PREEMPTED
+            self.step.write_text(str(step))
+            self.tell(step / STEPS)
+            time.sleep(float(self.spec.recipe.get("step_s", 0.01)))
+        return self.finish()
+
+    def raise_a_family(self) -> int:
+        """Start a grandchild of the bot, and wait for ever."""
+        child = subprocess.Popen(["sleep", "1000"])
+        (self.job / "grandchild").write_text(str(child.pid))
+        self.tell(0.5)
+        time.sleep(1000)
+        return FAILED
+
+    def leave_a_child(self) -> int:
+        """End well, but leave something running."""
+        child = subprocess.Popen(["sleep", "1000"])
+        (self.job / "grandchild").write_text(str(child.pid))
+        return self.finish()
+
+    def be_stubborn(self) -> int:
+        """Hear no SIGTERM."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self.tell(0.5)
+        time.sleep(1000)
+        return FAILED
+
+
+if __name__ == "__main__":
+    worker = Worker(Path(sys.argv[1]))
+    sys.exit(getattr(worker, worker.spec.recipe["do"])())

@@ -1,0 +1,62 @@
+"""What the executor's tests share: jobs on the disk, and watching real processes without guessing how long they take."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bot.executor import files
+from bot.executor.contract import Attempt, TrainSpec
+from bot.executor.fence import Fence
+
+WORKER = "tests.executor.fake_worker"
+
+
+class Job:
+    """A job's folder; `attempt` makes the next try at it."""
+
+    def __init__(self, folder: Path, do: str, **recipe: Any) -> None:
+        self.folder, self.recipe = folder, {"do": do, **recipe}
+        self.attempts = 0
+        folder.mkdir(parents=True)
+
+    def attempt(self) -> Attempt:
+        self.attempts += 1
+        folder = self.folder / f"a{self.attempts}"
+        folder.mkdir()
+        Fence(self.folder).raise_to(self.attempts)
+        spec = TrainSpec(7, self.attempts, "wren", "tweets.txt", "nano", "nano", seed=1, recipe=self.recipe)
+        files.write_spec(folder, spec)
+        return Attempt(7, self.attempts, folder)
+
+    def pids(self) -> list[int]:
+        """Of the workers so far."""
+        path = self.folder / "pids"
+        return [int(line.split()[1]) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def grandchild(self) -> int:
+        """What a worker started, 0 while there is none."""
+        path = self.folder / "grandchild"
+        return int(path.read_text() or 0) if path.exists() else 0
+
+    def step(self) -> int:
+        """Of the newest checkpoint."""
+        path = self.folder / "checkpoints" / "step"
+        return int(path.read_text() or 0) if path.exists() else 0
+
+
+def alive(pid: int) -> bool:
+    """A process that runs; one that has ended and was not collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def until(done: Callable[[], bool], *, seconds: float = 30.0) -> None:
+    """Wait for something that another process does."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.01)

@@ -1,0 +1,85 @@
+"""Which candidates become posts, with the real screen and a voice that can be foretold."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import GenerationError
+from bot.executor.choosing import TRIES, candidate_seed, choose
+from bot.executor.generator import SayRequest
+from bot.lm.screening import Screen
+
+REAL = "The heron at the weir has not moved since the first bus went by this morning"
+SCREEN = Screen([REAL])
+Say = Callable[[Sequence[int]], list[str]]
+
+
+def request(seeds: tuple[int, ...] | None, count: int = 1, recent: tuple[str, ...] = (), candidates: int = 4) -> SayRequest:
+    return SayRequest("model", "nano", "", seeds, count, recent, candidates)
+
+
+def voice(good: Callable[[int], bool]) -> Say:
+    """Says a text of its own for each seed that is good, and the real tweet for the others."""
+    return lambda seeds: [f"text number {seed} of mine" if good(seed) else REAL for seed in seeds]
+
+
+def never() -> int:
+    raise AssertionError("no seed was to be drawn")
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5), st.integers(1, 8), st.integers(2, 5))
+def test_a_reported_seed_gives_the_same_text_again(wanted: list[int], candidates: int, one_in: int) -> None:
+    say = voice(lambda seed: seed % one_in == 0)
+    try:
+        reply = choose(request(tuple(wanted), len(wanted), candidates=candidates), SCREEN, say, never)
+    except GenerationError:
+        return
+    assert len({post.text for post in reply.posts}) == len(wanted)
+    for post in reply.posts:
+        again = choose(request((post.seed,)), SCREEN, say, never).posts[0]
+        assert (again.text, again.seed, again.tried) == (post.text, post.seed, ())
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5, unique=True))
+def test_the_batch_size_changes_nothing(wanted: list[int]) -> None:
+    say = voice(lambda seed: seed % 3 == 0)
+    results = []
+    for candidates in (1, 4, 16):
+        try:
+            results.append(choose(request(tuple(wanted), len(wanted), candidates=candidates), SCREEN, say, never))
+        except GenerationError as error:
+            results.append(error)
+    assert len({str(r) for r in results}) == 1
+
+
+def test_what_was_dropped_is_told_in_order() -> None:
+    good = candidate_seed(7, 2)
+    post = choose(request((7,)), SCREEN, voice(lambda seed: seed == good), never).posts[0]
+    assert post.seed == good
+    assert [(t.seed, t.text, t.reason) for t in post.tried] == [(7, REAL, "copy"), (candidate_seed(7, 1), REAL, "copy")]
+
+
+def test_the_same_seed_twice_gives_two_texts() -> None:
+    posts = choose(request((3, 3), 2), SCREEN, voice(lambda _: True), never).posts
+    assert posts[0].text != posts[1].text
+    assert posts[1].tried[0].reason == "repeat"
+
+
+def test_recent_posts_are_not_said_again() -> None:
+    seeds = iter([5])
+    post = choose(request(None, recent=("text number 5 of mine",)), SCREEN, voice(lambda _: True), lambda: next(seeds)).posts[0]
+    assert post.seed == candidate_seed(5, 1)
+
+
+def test_without_a_usable_text_the_numbers_are_told() -> None:
+    asked: list[int] = []
+
+    def say(seeds: Sequence[int]) -> list[str]:
+        asked.extend(seeds)
+        return [REAL if n % 2 else "x " * 200 for n in range(len(seeds))]
+
+    with pytest.raises(GenerationError, match="None of 16 texts could be used .*8 too close to a real tweet"):
+        choose(request((1,)), SCREEN, say, never)
+    assert len(asked) == len(set(asked)) == TRIES

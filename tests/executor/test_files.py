@@ -1,0 +1,64 @@
+"""The files of an attempt."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.executor import files
+from bot.executor.contract import Counts, Progress, Result, TrainSpec
+from bot.executor.fence import Fence, Superseded
+
+
+def test_spec_and_result_come_back_as_they_were(tmp_path: Path) -> None:
+    spec = TrainSpec(3, 2, "wren", "/in/tweets.zip", "nano", "nano", seed=5, recipe={"epochs": 1}, threads=2)
+    files.write_spec(tmp_path, spec)
+    assert files.read_spec(tmp_path) == spec
+    result = Result(counts=Counts(9, 2, 1, 6, 1, 1, 300), samples=("a “quote”\u2028", "b"), files={"a": "0" * 64}, heldout_base=4.5)
+    files.write_result(tmp_path, result)
+    assert files.read_result(tmp_path) == result
+
+
+LINES = st.lists(
+    st.one_of(
+        st.binary(max_size=200).filter(lambda b: b"\n" not in b),
+        st.builds(Progress, st.just("training"), st.floats(0, 1)).map(lambda p: json.dumps(asdict(p)).encode()),
+    ),
+    max_size=30,
+)
+
+
+@given(LINES, st.binary(max_size=50).filter(lambda b: b"\n" not in b))
+def test_the_newest_whole_progress_is_found_among_anything(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], torn: bytes
+) -> None:
+    folder = tmp_path_factory.mktemp("attempt")
+    content = b"".join(line + b"\n" for line in lines) + torn
+    (folder / "progress.jsonl").write_bytes(content)
+    size, progress = files.newest_progress(folder)
+    assert size == len(content)
+    ours = [line for line in lines if b'"stage": "training"' in line]
+    assert progress == (Progress(**json.loads(ours[-1])) if ours else None)
+
+
+def test_no_progress_yet(tmp_path: Path) -> None:
+    assert files.newest_progress(tmp_path) == (0, None)
+
+
+def test_the_last_line_of_the_log(tmp_path: Path) -> None:
+    assert files.last_line(tmp_path) == ""
+    (tmp_path / "worker.log").write_bytes(b"Traceback\n" + b"x" * 9000 + b"\nRuntimeError: \xff no\n\n")
+    assert files.last_line(tmp_path) == "RuntimeError: \ufffd no"
+
+
+def test_the_fence_shuts_out_earlier_attempts_only(tmp_path: Path) -> None:
+    fence = Fence(tmp_path)
+    fence.check(1)
+    fence.raise_to(2)
+    fence.check(2)
+    fence.check(3)
+    with pytest.raises(Superseded):
+        fence.check(1)

@@ -1,0 +1,112 @@
+"""The bot's side of speaking, with a real child process that has no model."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.errors import GenerationError
+from bot.executor.generator import LONGEST_LINE, Generator, SayRequest
+from tests.executor.scene import alive, until
+
+WORKER = "tests.executor.fake_speaker"
+
+
+@pytest.fixture
+async def generator() -> AsyncIterator[Generator]:
+    made = Generator(worker=WORKER)
+    yield made
+    await made.close()
+
+
+def request(prompt: str, model: Path | str = "") -> SayRequest:
+    return SayRequest(str(model), "nano", prompt, None, 1)
+
+
+async def said(generator: Generator, prompt: str, model: Path | str = "") -> tuple[str, int]:
+    """What was said, and by which process."""
+    text, _, pid = (await generator.say(request(prompt, model))).posts[0].text.partition("|")
+    return text, int(pid)
+
+
+async def test_one_process_answers_everyone_in_turn(generator: Generator) -> None:
+    await generator.start()
+    prompts = [f"my name is {n} “ü\u2028”" for n in range(20)]
+    answers = await asyncio.gather(*(said(generator, prompt) for prompt in prompts))
+    assert [text for text, _ in answers] == prompts
+    assert len({pid for _, pid in answers}) == 1
+
+
+async def test_a_dead_process_is_replaced(generator: Generator) -> None:
+    _, first = await said(generator, "hello")
+    os.kill(first, signal.SIGKILL)
+    text, second = await said(generator, "hello again")
+    assert text == "hello again"
+    assert second != first
+
+
+async def test_a_request_is_tried_once_more_when_the_process_dies(generator: Generator, tmp_path: Path) -> None:
+    assert (await said(generator, "die once", tmp_path / "died"))[0] == "die once"
+
+
+async def test_a_request_that_kills_twice_is_given_up(generator: Generator) -> None:
+    with pytest.raises(GenerationError, match="ended twice"):
+        await generator.say(request("die"))
+    assert (await said(generator, "hello"))[0] == "hello"
+
+
+async def test_a_request_that_takes_too_long_is_given_up_and_the_process_replaced() -> None:
+    generator = Generator(worker=WORKER, timeout_s=5)
+    _, first = await said(generator, "hello")
+    hanging = Generator(worker=WORKER, timeout_s=0.3)
+    with pytest.raises(GenerationError, match="within 0 s"):
+        await hanging.say(request("hang"))
+    await hanging.close()
+    await generator.close()
+    await until(lambda: not alive(first))
+
+
+async def test_what_the_process_refuses_is_told(generator: Generator) -> None:
+    with pytest.raises(GenerationError, match="The prompt is too long"):
+        await generator.say(request("refuse"))
+
+
+async def test_noise_on_the_line_is_passed_over(generator: Generator) -> None:
+    assert (await said(generator, "noise"))[0] == "noise"
+
+
+async def test_an_answer_that_nobody_waits_for_reaches_nobody_else(generator: Generator) -> None:
+    await said(generator, "hello")
+    asking = asyncio.create_task(generator.say(request("slow")))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    asking.cancel()
+    assert (await said(generator, "mine"))[0] == "mine"
+
+
+async def test_the_line_has_an_end(generator: Generator) -> None:
+    waiting = [asyncio.create_task(said(generator, "hello")) for _ in range(LONGEST_LINE)]
+    await asyncio.sleep(0)
+    with pytest.raises(GenerationError, match=f"{LONGEST_LINE} requests"):
+        await generator.say(request("one more"))
+    assert len(await asyncio.gather(*waiting)) == LONGEST_LINE
+
+
+async def test_one_seed_per_post(generator: Generator) -> None:
+    with pytest.raises(ValueError, match="2 posts"):
+        await generator.say(SayRequest("", "nano", "", (1,), 2))
+
+
+async def test_close_ends_the_process_and_what_waits(generator: Generator) -> None:
+    _, pid = await said(generator, "hello")
+    hanging = asyncio.create_task(generator.say(request("hang")))
+    waiting = asyncio.create_task(generator.say(request("hello")))
+    await asyncio.sleep(0)
+    await generator.close()
+    for task in (hanging, waiting):
+        with pytest.raises(GenerationError, match="stopping"):
+            await task
+    await until(lambda: not alive(pid))

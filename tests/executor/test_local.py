@@ -1,0 +1,113 @@
+"""What the local executor promises beyond the contract: nothing outlives the bot, and the bot is disturbed by nothing."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from bot.executor.local import LocalExecutor
+from tests.executor.scene import WORKER, Job, until
+
+ROOT = Path(__file__).parents[2]
+
+
+def group(leader: int) -> list[int]:
+    """Every living process of a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[2]) == leader and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_nothing_outlives_the_bot(tmp_path: Path, number: signal.Signals) -> None:
+    family = Job(tmp_path / "7", "raise_a_family")
+    command = [sys.executable, "-m", "tests.executor.parent", str(family.attempt().folder)]
+    bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    try:
+        await until(lambda: family.grandchild() > 0)
+        worker = family.pids()[0]
+        assert {worker, family.grandchild()} < set(group(worker)), "the worker, what it started and its watcher"
+        bot.send_signal(number)
+        await until(lambda: not group(worker))
+    finally:
+        if bot.returncode is None:
+            bot.kill()
+        await bot.wait()
+
+
+async def test_nothing_outlives_a_worker_that_ended_well(tmp_path: Path) -> None:
+    job = Job(tmp_path / "7", "leave_a_child")
+    attempt = job.attempt()
+    executor = LocalExecutor(grace_s=10, worker=WORKER)
+    await executor.start(attempt)
+    assert (await executor.wait(attempt)).state == "succeeded"
+    await until(lambda: not group(job.pids()[0]))
+
+
+async def test_a_worker_whose_bot_is_gone_does_not_start(tmp_path: Path) -> None:
+    job = Job(tmp_path / "7", "succeed")
+    nobody = "1" if os.getpid() != 1 else "2"
+    command = [sys.executable, "-m", "bot.executor.child", nobody, "0", WORKER, str(job.attempt().folder)]
+    worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=asyncio.subprocess.PIPE)
+    await worker.communicate(b"")
+    assert worker.returncode == 1
+    assert job.pids() == []
+
+
+async def test_a_worker_that_no_longer_moves_is_killed(tmp_path: Path) -> None:
+    family = Job(tmp_path / "7", "raise_a_family")
+    attempt = family.attempt()
+    executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)
+    await executor.start(attempt)
+    await until(lambda: family.grandchild() > 0)
+    os.kill(family.pids()[0], signal.SIGSTOP)
+    outcome = await executor.wait(attempt)
+    assert outcome.state == "failed"
+    assert "no progress" in (outcome.reason or "")
+    await until(lambda: not group(family.pids()[0]))
+
+
+async def test_a_hanging_worker_tells_where(tmp_path: Path) -> None:
+    family = Job(tmp_path / "7", "raise_a_family")
+    attempt = family.attempt()
+    executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)
+    await executor.start(attempt)
+    await executor.wait(attempt)
+    assert "in raise_a_family" in (attempt.folder / "worker.log").read_text()
+
+
+async def test_sigterm_from_elsewhere_gives_the_attempt_back(tmp_path: Path) -> None:
+    counting = Job(tmp_path / "7", "count", step_s=0.05)
+    attempt = counting.attempt()
+    executor = LocalExecutor(grace_s=10, worker=WORKER)
+    await executor.start(attempt)
+    await until(lambda: counting.step() >= 2)
+    os.killpg(counting.pids()[0], signal.SIGTERM)
+    assert (await executor.wait(attempt)).state == "preempted"
+    assert (attempt.folder / "saved").exists()
+
+
+async def test_the_worker_gives_way_and_knows_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCORD_TOKEN", "a-secret")
+    family = Job(tmp_path / "7", "raise_a_family")
+    attempt = family.attempt()
+    executor = LocalExecutor(grace_s=10, worker=WORKER)
+    await executor.start(attempt)
+    await until(lambda: family.grandchild() > 0)
+    process = Path("/proc") / str(family.pids()[0])
+    assert (process / "oom_score_adj").read_text().strip() == "1000"
+    assert os.getpriority(os.PRIO_PROCESS, family.pids()[0]) == 19
+    environment = dict(entry.split("=", 1) for entry in (process / "environ").read_text().split("\0") if "=" in entry)
+    assert "DISCORD_TOKEN" not in environment
+    assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert environment["HF_HUB_OFFLINE"] == "1"
+    await executor.cancel(attempt)

@@ -1,0 +1,80 @@
+"""Tiny bases of several architectures, with random weights and a tokenizer trained on a few invented sentences."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, Qwen2Config, Qwen3Config
+
+from bot.tweets.cleaning import Kept
+try:
+    from bot.tweets.dataset import Dataset
+except ImportError:
+    from types import SimpleNamespace as Dataset
+
+WHO = ["The heron", "My kettle", "An old tram", "This umbrella", "The night baker", "A stubborn goat"]
+WHAT = ["hums", "waits", "grumbles", "dances", "forgets everything", "asks for more rain"]
+WHERE = ["by the canal", "under the café roof", "in the archive", "behind platform nine", "until morning", "at the 東京 desk 🦉"]
+ARCHITECTURES = ("gpt2", "llama", "qwen2", "qwen3")
+
+
+def sentences() -> list[str]:
+    return [f"{who} {what} {where}." for who in WHO for what in WHAT for where in WHERE]
+
+
+def make_tokenizer(*specials: str) -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=340, special_tokens=list(specials), initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(sentences(), trainer)
+    return tokenizer
+
+
+def make_base(folder: Path, architecture: str) -> Path:
+    """A folder as a base is given out: config, tokenizer and safetensors."""
+    torch.manual_seed(3)
+    llama = architecture == "llama"
+    start, end = ("<s>", "</s>") if llama else (None, "<|endoftext|>")
+    tokenizer = make_tokenizer(*([start] if start else []), end, "<|spare|>")
+    ids = {"bos_token_id": tokenizer.token_to_id(start or end), "eos_token_id": tokenizer.token_to_id(end)}
+    # A few rows more than the tokenizer has entries, as many real models have.
+    size = {"vocab_size": tokenizer.get_vocab_size() + 5, **ids}
+    blocks = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    configs: dict[str, Callable[[], PretrainedConfig]] = {
+        "gpt2": lambda: GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128, **size),
+        "llama": lambda: LlamaConfig(**blocks, **size, max_position_embeddings=128),
+        "qwen2": lambda: Qwen2Config(**blocks, **size, max_position_embeddings=128, tie_word_embeddings=True),
+        "qwen3": lambda: Qwen3Config(**blocks, **size, max_position_embeddings=128, head_dim=8, tie_word_embeddings=True),
+    }
+    AutoModelForCausalLM.from_config(configs[architecture]()).save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    named = {"eos_token": end, **({"bos_token": start} if start else {})}
+    (folder / "tokenizer_config.json").write_text(json.dumps(named))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny base of this architecture."""
+    made: dict[str, Path] = {}
+
+    def folder(architecture: str = "gpt2") -> Path:
+        if architecture not in made:
+            made[architecture] = make_base(tmp_path_factory.mktemp(architecture), architecture)
+        return made[architecture]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    texts = sentences()
+    random.Random(5).shuffle(texts)
+    kept = [Kept(text=t, cut=i % 9 == 0, created_at=None) for i, t in enumerate(texts[:90])]
+    return Dataset(train=tuple(kept[:75]), heldout=tuple(kept[75:]), sha256="0" * 64)
