@@ -85,6 +85,8 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             announce=announce,
         )
         stack.push_async_callback(runner.stop)
+        # The end of a job is told through the outbox.
+        listeners.append(lambda _, progress: poster.wake() if progress is None else None)
         yield App(
             settings=settings,
             home=home,

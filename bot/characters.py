@@ -2,17 +2,18 @@
 
 import builtins
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import structlog
 
 from bot import messages
-from bot.bases import choose_base
 from bot.clock import Clock
-from bot.errors import BadInput, GenerationError, MynahError, NotFound
+from bot.errors import BadInput, MynahError, NotFound
 from bot.executor.generator import Generator, SayRequest, Spoken
 from bot.handles import normalise
+from bot.tweets.cleaning import Counts
+from bot.tweets.dataset import check_size
 from storage.characters import Character, CharacterStore
 from storage.corpora import Corpus, CorpusStore
 from storage.database import Database, Transaction
@@ -134,7 +135,7 @@ class Characters:
         reply = await self._generator.say(
             SayRequest(
                 model=str(self.folder(model)),
-                base=choose_base(model.base, self._home)[0],
+                base=model.base,
                 prompt=prompt,
                 seeds=None if seed is None else tuple((seed + n) % 2**32 for n in range(count)),
                 count=count,
@@ -168,7 +169,11 @@ class Characters:
                     now=self._clock.now(),
                     state="due",
                 )
-                posts.append(await self._fill(tx, new, character, model, prompt, said) if new else await self._posts.by_dedupe_key(key))
+                posts.append(
+                    await self._fill(tx, new, character=character, model=model, prompt=prompt, said=said)
+                    if new
+                    else await self._posts.by_dedupe_key(key)
+                )
         return [post for post in posts if post is not None]
 
     async def again(self, post_id: int, *, guild_id: int, channel_id: int, user_id: int, dedupe_key: str) -> Post:
@@ -240,11 +245,11 @@ class Characters:
             raise NotFound("The character that said this has been deleted, and what is known about the post with it.")
         return post, character, model
 
-    async def _fill(self, tx: Transaction, post: Post, character: Character, model: Model, prompt: str, said: Spoken) -> Post | None:
+    async def _fill(self, tx: Transaction, post: Post, *, character: Character, model: Model, prompt: str, said: Spoken) -> Post | None:
         await self._posts.fill(
             tx,
             post.id,
-            message=messages.spoken(name=character.name, handle=character.handle, text=said.text, post_id=post.id),
+            message=asdict(messages.spoken(name=character.name, handle=character.handle, text=said.text, post_id=post.id)),
             character_id=character.id,
             model_id=model.id,
             prompt=prompt,
@@ -261,7 +266,7 @@ class Characters:
         recent = tuple(await self._posts.recent_texts(character.id))
         model, spoken = await self.speak(character, prompt=post.prompt or "", count=1, seed=None, recent=recent)
         async with self._database.transaction() as tx:
-            return await self._fill(tx, post, character, model, post.prompt or "", spoken[0])
+            return await self._fill(tx, post, character=character, model=model, prompt=post.prompt or "", said=spoken[0])
 
     async def _fill_result(self, post: Post) -> Post | None:
         """Write out how a training ended."""
@@ -274,10 +279,32 @@ class Characters:
                 await self._posts.mark_failed(tx, post.id, "The job it tells of is gone.")
                 return None
             if model and character and corpus:
-                message = messages.trained(job, character, model, corpus)
+                message = messages.trained(job, character, model, corpus, samples=model.samples, warning=_warning(corpus))
             else:
                 message = messages.failed(job)
             await self._posts.fill(
-                tx, post.id, message=message, character_id=character.id if character else None, model_id=model.id if model else None
+                tx,
+                post.id,
+                message=asdict(message),
+                character_id=character.id if character else None,
+                model_id=model.id if model else None,
+                prompt=None,
+                seed=None,
+                text=None,
+                why=None,
             )
             return await self._posts.get(post.id)
+
+
+def _warning(corpus: Corpus) -> str | None:
+    return check_size(
+        Counts(
+            downloaded=corpus.downloaded,
+            retweets=corpus.retweets,
+            short=corpus.short,
+            kept=corpus.kept,
+            duplicates=corpus.duplicates,
+            cut=corpus.cut,
+            characters=corpus.characters,
+        )
+    )

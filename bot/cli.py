@@ -77,7 +77,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a character from a file of tweets."""
-    result = _finish(lambda s: shell.train(s, handle=handle, source=source, base=base, seed=seed), as_json=as_json)
+    result = _finish(lambda s: shell.train(s, handle=handle, source=shell.existing(source), base=base, seed=seed), as_json=as_json)
     _print(result, shell.show_trained, as_json=as_json)
 
 
@@ -106,7 +106,6 @@ def characters(*, as_json: AsJson = False) -> None:
 def pull(name: Annotated[str, typer.Argument(help="Id of a causal language model, such as gpt2.")]) -> None:
     """Fetch a base model, so that characters can be trained on it. Nothing is ever fetched otherwise."""
     _finish(lambda s: shell.pull(s, name))
-
 
 
 def main() -> None:

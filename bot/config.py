@@ -4,6 +4,8 @@
 """
 
 import ipaddress
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -61,6 +63,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def child_environment(changes: Mapping[str, str]) -> dict[str, str]:
+    """The environment for a child process: ours, with these changes."""
+    return {**os.environ, **changes}
 
 
 def load_settings() -> Settings:

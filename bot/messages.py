@@ -70,6 +70,11 @@ def _signed(character: Character) -> str:
     return plain(persona_name(character.name, character.handle))
 
 
+def _base(model: Model) -> str:
+    """A base that is a folder goes by the folder's name: where it lies is nobody's business in a channel."""
+    return plain(model.base_name if not model.base_name.startswith("/") else model.base_name.rstrip("/").rpartition("/")[2])
+
+
 def _moment(at: datetime, style: Literal["f", "R"]) -> str:
     """A time that Discord shows to each reader in their own zone; R = relative to now."""
     return f"<t:{int(at.timestamp())}:{style}>"
@@ -130,7 +135,7 @@ def why(answer: "Why") -> Message:
     post, model = answer.post, answer.model
     lines = [
         f"**Why this?** An AI wrote it, not @{plain(answer.character.handle)}.",
-        f"Model: {_signed(answer.character)} version {model.version}, on {plain(model.base)}",
+        f"Model: {_signed(answer.character)} version {model.version}, on {_base(model)}",
         f"Recipe: {plain(', '.join(f'{key} {value}' for key, value in model.recipe.items()))[:400]}",
         f"Begins with: {fitted(post.prompt, 200) if post.prompt else 'nothing given'}",
         f"Seed: {post.seed} (the same seed, beginning and model give the same text again)",
@@ -207,19 +212,17 @@ def job_list(jobs: Sequence[Job]) -> Message:
     return Message(_lines(f"{plain(job_line(job))} · {_who(job.user_id)} · {_moment(job.created_at, 'R')}" for job in jobs))
 
 
-def trained(
-    job: Job, character: Character, model: Model, corpus: Corpus, *, samples: Sequence[str] = (), warning: str | None = None
-) -> Message:
+def trained(job: Job, character: Character, model: Model, corpus: Corpus) -> Message:
     """The card of a new model: counts, held-out losses, samples."""
     lines = [
         f"**{_signed(character)} can speak now**: @{plain(character.handle)}, version {model.version}",
         _counts(corpus),
         _losses(model) + f" · {model.steps} steps in {duration(model.seconds)} · asked for by {_who(job.user_id)}",
-        *([f"-# {plain(warning)}"] if warning else []),
+        *([f"-# {plain(corpus.warning)}"] if corpus.warning else []),
     ]
     label = f"-# AI · not written by @{plain(character.handle)}"
-    room = (CONTENT_LIMIT - len("\n".join([*lines, label])) - 1) // max(1, len(samples)) - len("\n> ")
-    lines += [f"> {fitted(' '.join(sample.split()), room)}" for sample in samples]
+    room = (CONTENT_LIMIT - len("\n".join([*lines, label])) - 1) // max(1, len(model.samples)) - len("\n> ")
+    lines += [f"> {fitted(' '.join(sample.split()), room)}" for sample in model.samples]
     buttons = (
         Button("Say", f"character:say:{character.handle}", "primary"),
         Button("Delete", f"character:delete:{character.handle}", "danger"),
@@ -238,7 +241,7 @@ def _counts(corpus: Corpus) -> str:
 
 
 def _losses(model: Model) -> str:
-    return f"Held-out loss {model.heldout_base:.2f} → {model.heldout_model:.2f} (base {plain(model.base)} → this model)"
+    return f"Held-out loss {model.heldout_base:.2f} → {model.heldout_model:.2f} ({_base(model)} → this model)"
 
 
 def failed(job: Job) -> Message:
@@ -265,7 +268,7 @@ def character_info(info: "Info") -> Message:
     if model is None or corpus is None:
         return Message("\n".join([*lines, "It cannot speak yet: no training has ended."]))
     lines += [
-        f"Version {model.version} of {info.versions}, made {_moment(model.created_at, 'f')} on {plain(model.base)}",
+        f"Version {model.version} of {info.versions}, made {_moment(model.created_at, 'f')} on {_base(model)}",
         _losses(model),
         f"Learned from {plain(corpus.file_name)}" + _span(corpus),
         _counts(corpus),

@@ -31,14 +31,23 @@ out = Console(highlight=False)
 status = Console(stderr=True, highlight=False)
 
 
+def existing(source: Path) -> Path:
+    """The file's absolute path.
+
+    Raises:
+        BadInput: there is no such file.
+    """
+    if not source.is_file():
+        raise BadInput(f"There is no file {source}: --from takes an X archive (zip), tweets.js, JSON lines, CSV or text file.")
+    return source.resolve()
+
+
 async def train(settings: Settings, *, handle: str, source: Path, base: str | None, seed: int) -> dict[str, Any]:
     """Train a character from a file and put it into the registry.
 
     Raises:
         MynahError: the file, the base or the folder cannot be used; nothing is left behind.
     """
-    if not source.is_file():
-        raise BadInput(f"There is no file {source}: --from takes an X archive (zip), tweets.js, JSON lines, CSV or text file.")
     async with open_app(settings) as app:
         base_folder, base_name = choose_base(base or settings.base_model, app.home)
         await app.runner.recover()
@@ -47,7 +56,7 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
             channel_id=0,
             user_id=0,
             handle=normalise(handle),
-            source_path=str(source.resolve()),
+            source_path=str(source),
             file_name=source.name,
             base=base_folder,
             base_name=base_name,
@@ -63,7 +72,7 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
         return {
             "character": info.character.handle,
             "model_version": info.model.version,
-            "base": info.model.base,
+            "base": info.model.base_name,
             "counts": {name: getattr(info.corpus, name) for name in ("downloaded", "retweets", "short", "kept", "duplicates", "cut")},
             "heldout_loss": {"base": info.model.heldout_base, "model": info.model.heldout_model},
             "seconds": round(info.model.seconds, 1),
@@ -72,17 +81,15 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
 
 
 async def _run_with_bar(app: App, job: Job) -> Job:
-    bar = Progress(
-        TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"), console=status
-    )
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, TextColumn("{task.fields[loss]}"), console=status)
     task = bar.add_task("queued", total=1.0, loss="")
 
     def show(changed: Job, progress: contract.Progress | None) -> None:
         if changed.id != job.id or progress is None:
             return
-        losses = [
-            f"{name} {value:.2f}" for name, value in (("loss", progress.loss), ("held-out", progress.heldout_loss)) if value is not None
-        ]
+        values = (("loss", progress.loss), ("held-out", progress.heldout_loss))
+        losses = [f"{name} {value:.2f}" for name, value in values if value is not None]
         bar.update(task, completed=progress.fraction, description=progress.stage, loss=" · ".join(losses))
         if progress.note:
             bar.console.print(progress.note, style="yellow")
@@ -98,14 +105,17 @@ async def _run_with_bar(app: App, job: Job) -> Job:
 
 def show_trained(result: dict[str, Any]) -> None:
     """The count table, the losses and where the model lies."""
-    table = Table("Data", f"@{result['character']}", title=f"@{result['character']}, version {result['model_version']}, on {result['base']}")
+    table = Table(
+        "Data", f"@{result['character']}", title=f"@{result['character']}, version {result['model_version']}, on {result['base']}"
+    )
     counts = result["counts"]
     rows = (("Tweets downloaded", "downloaded"), ("Retweets", "retweets"), ("Short tweets", "short"), ("Tweets kept", "kept"))
     for title, name in rows:
         table.add_row(title, f"{counts[name]:,}")
     out.print(table)
     if counts["duplicates"] or counts["cut"]:
-        out.print(f"Of the kept, {counts['duplicates']:,} were repeats (taught once) and {counts['cut']:,} were cut with … (taught without an ending).")
+        repeats, cut = counts["duplicates"], counts["cut"]
+        out.print(f"Of the kept, {repeats:,} were repeats (taught once) and {cut:,} were cut with … (taught without an ending).")
     loss = result["heldout_loss"]
     out.print(f"Held-out loss: {loss['base']:.3f} before, {loss['model']:.3f} after (nats per token), in {result['seconds']:.0f} s.")
     out.print(f"The model lies in {result['path']}", soft_wrap=True)
@@ -145,7 +155,7 @@ def _listed(info: Info) -> dict[str, Any]:
         "name": info.character.name,
         "server": info.character.guild_id,
         "model_version": model.version if model else None,
-        "base": model.base if model else None,
+        "base": model.base_name if model else None,
         "kept": corpus.kept if corpus else None,
         "heldout_loss": {"base": model.heldout_base, "model": model.heldout_model} if model else None,
     }

@@ -57,6 +57,8 @@ def give_way(nice: int) -> None:
 def main() -> None:
     """Set the guards, then become the worker."""
     bot, nice, module = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    if os.getpgrp() != os.getpid():
+        sys.exit("This process ends its whole group, and so must be started in one of its own.")
     die_with(bot)
     watch_stdin()
     give_way(nice)

@@ -81,7 +81,7 @@ def last_line(folder: Path) -> str:
 def _replace(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old one or the whole new one, also after a loss of power."""
     new = path.with_name(f"{path.name}.new")
-    with new.open("w", encoding="utf-8") as file:
+    with new.open("w", encoding="utf-8", errors="replace") as file:  # half a surrogate pair in a name must not cost the result
         file.write(text + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -105,9 +105,7 @@ class TrainingAttempt:
     def _recorded(self, tweets: Iterable[Tweet], corpus: TextIO) -> Iterator[Tweet]:
         """The same tweets, each written down as it passes."""
         for number, tweet in enumerate(tweets):
-            when = tweet.created_at.isoformat() if tweet.created_at else None
-            record = {"id": tweet.id, "text": tweet.text, "created_at": when, "is_retweet": tweet.is_retweet}
-            corpus.write(json.dumps(record) + "\n")
+            corpus.write(json.dumps(asdict(tweet), default=datetime.isoformat) + "\n")
             self._progress.tell("reading", number / (number + 3000))  # how many there are is not known before the end
             yield tweet
 

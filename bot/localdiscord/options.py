@@ -118,7 +118,7 @@ class Filling:
 
 def _chosen(where: str, choices: Sequence[Json], value: object) -> object:
     for choice in choices:
-        if value in {choice["name"], choice["value"]}:
+        if value in (choice["name"], choice["value"]):
             return choice["value"]
     offered = [choice["name"] for choice in choices]
     raise NotPossible(f"{where} offers {offered}, not {value!r}")

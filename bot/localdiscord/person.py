@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from bot.localdiscord import interactions, mentions, posting, wire
 from bot.localdiscord.commands import Command
 from bot.localdiscord.drafts import Upload
-from bot.localdiscord.forms_filled import submitted_modal
 from bot.localdiscord.messages import (
     BUTTON,
     CHANNEL_SELECT,
@@ -20,10 +19,11 @@ from bot.localdiscord.messages import (
     Message,
     walk,
 )
+from bot.localdiscord.modals import Modal, submitted_modal
 from bot.localdiscord.objects import Application, Channel, User, permissions_in
 from bot.localdiscord.options import Filling, NotPossible, applications_here
 from bot.localdiscord.permissions import Permissions
-from bot.localdiscord.replies import Choice, Modal, NoReply, Reply
+from bot.localdiscord.replies import Choice, NoReply, Reply
 from bot.localdiscord.rules import commands as command_rules
 from bot.localdiscord.rules import messages as message_rules
 
@@ -319,7 +319,7 @@ def _autocompletes(options: Sequence[Json], path: Sequence[str], focused: str) -
 
 def _option_value(part: Json, value: object) -> str:
     for option in part["options"]:
-        if value in {option["value"], option["label"]}:
+        if value in (option["value"], option["label"]):
             return str(option["value"])
     raise NotPossible(f"the menu offers {[option['label'] for option in part['options']]}, not {value!r}")
 

@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bot.localdiscord.interactions import CHANGED, DEFER_UPDATE, Interaction
-from bot.localdiscord.messages import Message, walk
+from bot.localdiscord.messages import Message
+from bot.localdiscord.modals import Modal
 
 if TYPE_CHECKING:
     from bot.localdiscord.world import World
-
-Json = dict[str, Any]
 
 DID_NOT_RESPOND = "The application did not respond"
 
@@ -26,30 +25,6 @@ class Choice:
 
     name: str
     value: str | int | float
-
-
-@dataclass(frozen=True)
-class Modal:
-    """A form that the bot opened."""
-
-    interaction: Interaction
-    title: str
-    custom_id: str
-    components: tuple[Json, ...]
-
-    @property
-    def fields(self) -> dict[str, Json]:
-        """What can be filled in, by custom_id."""
-        return {part["custom_id"]: part for part in walk(self.components) if "custom_id" in part}
-
-    def label_of(self, custom_id: str) -> str:
-        for part in walk(self.components):
-            inner = part.get("component")
-            if part.get("custom_id") == custom_id and part.get("label"):
-                return str(part["label"])
-            if isinstance(inner, dict) and inner.get("custom_id") == custom_id:
-                return str(part["label"])
-        return custom_id
 
 
 class Reply:

@@ -9,28 +9,26 @@ no manifest names the account.
 """
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import BrokenArchive
-from bot.tweets.cleaning import unescape
-from bot.tweets.jsontext import array_items, read_object
+from bot.tweets.edits import Edits
+from bot.tweets.jsontext import OWN_TWEETS, array_items, kind_of, read_object
+from bot.tweets.longposts import read_long_posts
 from bot.tweets.members import Members
 from bot.tweets.reading import NEXT_STEP
-from bot.tweets.records import parse_time, to_tweet
+from bot.tweets.records import to_tweet, unwrap
 from bot.tweets.source import Profile, Tweet
 from bot.tweets.tables import table_tweets
 
 MAX_INDEX_BYTES = 16 << 20
 """Of manifest.js, account.js and user_details.js."""
-NOTE_SECONDS = 10
-"""How far the times of a long post may lie apart in tweets.js and note-tweet.js."""
 
 _PART = re.compile(r"(?P<folder>(?:.*/)?)(?P<kind>tweets?|note-tweet)(?:-part(?P<number>\d+))?\.js")
 _GRAILBIRD = re.compile(r"(?P<root>(?:.*/)?)data/js/tweets/(?P<month>\d{4}_\d{2})\.js")
+_MANIFEST = re.compile(r"(?P<root>(?:.*/)?)data/manifest\.js")
 _TABLE = re.compile(r"(?P<root>(?:.*/)?)tweets\.csv")
 
 
@@ -64,19 +62,104 @@ def find_layout(members: Members) -> Layout:
     Raises:
         BrokenArchive: nowhere, or in more than one archive.
     """
-    months = sorted(match for name in members.names if (match := _GRAILBIRD.fullmatch(name)))
-    return Layout("")
+    months = [match for name in members.names if (match := _GRAILBIRD.fullmatch(name))]
+    if months:
+        months.sort(key=lambda match: match["month"], reverse=True)
+        return Layout(_only_root(members, {match["root"] for match in months}), tuple(match.string for match in months))
+    found = [match for name in members.names if (match := _PART.fullmatch(name)) and "assets/" not in name]
+    manifests = {match["root"] for name in members.names if (match := _MANIFEST.fullmatch(name))}
+    roots = manifests | {_root(match) for match in found}
+    if roots:
+        root = _only_root(members, roots)
+        return Layout(root, _tweet_parts(members, root, found), _in_order(found, "note-tweet"))
+    tables = {match["root"]: name for name in members.names if (match := _TABLE.fullmatch(name))}
+    root = _only_root(members, set(tables))
+    return Layout(root, table=tables[root])
+
+
+def _only_root(members: Members, roots: set[str]) -> str:
+    if len(roots) == 1:
+        return next(iter(roots))
+    if roots:
+        shown = ", ".join(ascii(root or "/") for root in sorted(roots)[:3])
+        raise BrokenArchive(f"{members.name} holds {len(roots)} archives ({shown}). Send them one at a time.")
+    inner = next((name for name in members.names if name.lower().endswith(".zip")), None)
+    if inner is not None:
+        raise BrokenArchive(f"{members.name} holds another zip ({inner[:80]!a}) and no tweets. Unpack it and send the inner one.")
+    raise BrokenArchive(
+        f"{members.name} holds no tweets among its {len(members.names):,} files: an X archive has data/tweets.js. {NEXT_STEP}"
+    )
+
+
+def _root(match: re.Match[str]) -> str:
+    return match["folder"].removesuffix("data/")
+
+
+def _tweet_parts(members: Members, root: str, found: Iterable[re.Match[str]]) -> tuple[str, ...]:
+    """What the manifest lists and the zip has, and then what is there by name."""
+    found = list(found)
+    named = _in_order(found, "tweets") or _in_order(found, "tweet")
+    there = set(members.names)
+    parts = tuple(dict.fromkeys([*(name for name in _listed(members, root) if name in there), *named]))
+    if not parts:
+        raise BrokenArchive(
+            f"{members.name} holds no tweets: the files that its manifest names are missing. Download the archive again from X."
+        )
+    return parts
+
+
+def _in_order(found: Iterable[re.Match[str]], kind: str) -> tuple[str, ...]:
+    chosen = [match for match in found if match["kind"] == kind]
+    return tuple(match.string for match in sorted(chosen, key=lambda match: int(match["number"] or 0)))
+
+
+def _listed(members: Members, root: str) -> Iterator[str]:
+    """Full names of the tweet files in the manifest."""
+    kinds = _mapping(_index(members, f"{root}data/manifest.js").get("dataTypes"))
+    for kind in OWN_TWEETS:
+        files = _mapping(kinds.get(kind)).get("files")
+        for file in files if isinstance(files, list) else ():
+            name = str(_mapping(file).get("fileName"))
+            if kind_of(str(_mapping(file).get("globalName"))) == kind and name.rpartition("/")[2].startswith("tweet"):
+                yield root + name
+
+
+def _profile(members: Members, root: str) -> Profile:
+    """The account's name from the manifest; from the account file where there is no manifest. Nothing else is kept of either."""
+    user = _mapping(_index(members, f"{root}data/manifest.js").get("userInfo"))
+    if user:
+        return Profile(_text(user.get("userName")), _text(user.get("displayName")))
+    for name in (f"{root}data/account.js", f"{root}account.js"):
+        account = _mapping(_index(members, name).get("account"))
+        if account:
+            return Profile(_text(account.get("username")), _text(account.get("accountDisplayName")))
+    user = _index(members, f"{root}data/js/user_details.js")
+    return Profile(_text(user.get("screen_name")), _text(user.get("full_name")))
+
+
+def _index(members: Members, name: str) -> dict[str, object]:
+    """One of the archive's small files; empty when it is missing or cannot be read, for the tweets can do without."""
+    if name not in members.names or members.size(name) > MAX_INDEX_BYTES:
+        return {}
+    return read_object(members.part(name))
 
 
 def _tweets(path: Path, name: str, layout: Layout) -> Iterator[Tweet]:
     with Members(path, name) as members:
         if layout.table is not None:
             yield from table_tweets(members.part(layout.table))
-        notes = _long_posts(members, layout.notes)
-        earlier: set[str] = set()
-        for part_name in layout.parts:
-            part = members.part(part_name)
+        long_posts = read_long_posts(members.part(name) for name in layout.notes)
+        edits = Edits()
+        for part in map(members.part, layout.parts):
             for number, item in enumerate(array_items(part), start=1):
                 record = unwrap(item)
-                if not _is_superseded(record, earlier):
-                    yield _lengthened(to_tweet(record, f"Tweet {number:,} of {part.name}"), notes)
+                if not edits.replaced(record):
+                    yield long_posts.whole(to_tweet(record, f"Tweet {number:,} of {part.name}"))
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -27,7 +27,9 @@ _INVISIBLE = regex.compile(
     r"[[\p{Cc}--[\t\n\v\f\r\x85]]\p{Cs}\u00AD\u061C\u200B\u200E\u200F\u202A-\u202E\u2060-\u206F\uFEFF\uFFF9-\uFFFD]",
     regex.VERSION1,
 )
+_LINK = regex.compile(LINK)
 _CUT = regex.compile(rf"…\s*(?P<link>{LINK})?\s*\Z")
+_LAST_WORD = regex.compile(r"(?<!\S)\S+\Z")
 _EAST_ASIAN = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\uAC00-\uD7A3]")
 _THAI = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 
@@ -81,7 +83,7 @@ def clean(tweets: Iterable[Tweet]) -> Cleaned:
             retweets += 1
             continue
         text, is_cut = clean_text(tweet.text, truncated=tweet.truncated)
-        if is_short(text):
+        if not text:
             short += 1
             continue
         cut += is_cut
@@ -103,8 +105,10 @@ def clean(tweets: Iterable[Tweet]) -> Cleaned:
 
 
 def clean_text(text: str, *, truncated: bool = False) -> tuple[str, bool]:
-    """The text as it is taught, and whether the API cut its end off."""
+    """The text as it is taught, empty when it is short, and whether the API cut its end off."""
     text, cut = mend_cut(drop_invisible(unescape(text)), truncated=truncated)
+    if is_short(text):
+        return "", cut
     text = one_line(remove_links(text))
     return text.rstrip(" …") if cut else text, cut
 
@@ -139,10 +143,10 @@ def mend_cut(text: str, *, truncated: bool = False) -> tuple[str, bool]:
     if match is None or not (truncated or _is_api_length(len(text), has_link=match["link"] is not None)):
         return text, False
     head = text[: match.start()]
-    *whole, last = regex.split(r"(?<=\s)(?=\S+\Z)", head)
-    if _EAST_ASIAN.search(last) or _THAI.search(last):
+    broken = _LAST_WORD.search(head)
+    if broken is None or _EAST_ASIAN.search(broken[0]) or _THAI.search(broken[0]):
         return head, True
-    return "".join(whole), True
+    return head[: broken.start()], True
 
 
 def _is_api_length(length: int, *, has_link: bool) -> bool:
@@ -161,7 +165,8 @@ def is_short(text: str) -> bool:
 
 def count_words(text: str) -> int:
     """Words that are no mention and no link; letters stand for words where a language writes no spaces."""
-    words = [word for word in text.split() if not word.lower().startswith(("http", "@", "＠"))]
+    text = _LINK.sub(" ", text)
+    words = [word for word in text.split() if not word.lower().startswith(("http", "@", "\uff20"))]
     east_asian = len(_EAST_ASIAN.findall(text))
     thai = len(_THAI.findall(text))
     if not east_asian and not thai:

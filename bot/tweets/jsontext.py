@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bot.errors import BadInput, BrokenArchive
 from bot.tweets.reading import NEXT_STEP, Part, lines, pieces
@@ -12,8 +12,10 @@ MAX_ITEM_CHARACTERS = 4_000_000
 
 # The name that an archive's file gives its data: `YTD.tweets.part0`, `Grailbird.data.tweets_2015_02`.
 _GLOBAL_NAME = re.compile(r"\s*(?:var\s+)?([\w.$]+)\s*=\s*(?=[\[{])")
+_AGAIN = "Download or export it again and send the whole file."
 _BETWEEN_ITEMS = re.compile(r"[\s,]*")
-_YTD_TWEETS = re.compile(r"(?:window\.)?YTD\.tweets?\.part\d+")
+_KIND = re.compile(r"(?:window\.)?YTD\.(\w+)\.part\d+")
+OWN_TWEETS = ("tweets", "tweet")
 
 
 def assigned_name(head: str) -> str | None:
@@ -22,13 +24,14 @@ def assigned_name(head: str) -> str | None:
     return match[1] if match else None
 
 
-def holds_tweets(name: str) -> bool:
-    """Whether an archive's file with this global name has the person's own tweets (not likes, deleted tweets, messages …)."""
-    return _YTD_TWEETS.fullmatch(name) is not None if "YTD." in name else True
+def kind_of(name: str) -> str | None:
+    """`tweets`, `like`, `deleted_tweets` … where a file of an X archive has this global name."""
+    match = _KIND.fullmatch(name)
+    return match[1] if match else None
 
 
-def array_items(part: Part) -> Iterator[dict[str, object]]:
-    """The objects of the one array in `part`, each as soon as it was read. What stands before the array is skipped.
+def array_items(part: Part, *, kinds: Sequence[str] = OWN_TWEETS) -> Iterator[dict[str, object]]:
+    """The objects of the one array in `part`, each as soon as it was read. A file of an archive must be one of `kinds`.
 
     Not ijson: its path of a hundred thousand nested brackets filled the memory.
 
@@ -38,9 +41,9 @@ def array_items(part: Part) -> Iterator[dict[str, object]]:
     """
     window = _Window(part)
     window.fill()
-    name = assigned_name(window.text)
-    if name is not None and not holds_tweets(name):
-        raise BadInput(f"{part.name} holds {name}, which is not the person's own tweets. {NEXT_STEP}")
+    kind = kind_of(assigned_name(window.text) or "")
+    if kind is not None and kind not in kinds:
+        raise BadInput(f"{part.name} holds the archive's {kind}, not the person's own tweets. {NEXT_STEP}")
     window.position = window.text.find("[") + 1
     if not window.position:
         raise BrokenArchive(f"{part.name} holds no list of tweets. {NEXT_STEP}")
@@ -98,9 +101,6 @@ class _Window:
             more = self.fill()
 
 
-_AGAIN = "Download or export it again and send the whole file."
-
-
 def line_objects(part: Part) -> Iterator[tuple[int, dict[str, object]]]:
     """The objects of JSON lines with the number of their line; empty lines are skipped.
 
@@ -112,8 +112,8 @@ def line_objects(part: Part) -> Iterator[tuple[int, dict[str, object]]]:
             continue
         try:
             record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise BadInput(f"{part.name} is not JSON lines: line {number:,} is no JSON object. One tweet per line, or one JSON array.") from error
+        except (ValueError, RecursionError):
+            record = None
         if not isinstance(record, dict):
             raise BadInput(f"{part.name} is not JSON lines: line {number:,} is no JSON object. One tweet per line, or one JSON array.")
         yield number, record

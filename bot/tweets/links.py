@@ -2,6 +2,7 @@
 
 A rule only ever looks beside a link; a text without links is left as it is.
 """
+# ruff: noqa: RUF001  -- dashes, quotation marks and brackets of every script are what this file is about
 
 import regex
 
@@ -14,15 +15,14 @@ _BRACKETED = rf"\([^{_NEVER}]*\)"
 LINK = rf"(?i:https?:|(?<![\w@./-])(?:t\.co|pic\.twitter\.com)/)(?:(?:{_BRACKETED}|[^{_NEVER}])*(?:{_BRACKETED}|[^{_NEVER}{_NOT_LAST}]))?"
 """Pattern (of the regex module) of one link: any http(s), and the two of X without a scheme."""
 
-_LINK = regex.compile(LINK)
 _BETWEEN = r"(?:\s+(?i:and|or|und|oder|et|ou|y|e|o)\s+|\s*[,;/|&+•·–—-]?\s*)"
 _LINKS = regex.compile(rf"{LINK}(?:{_BETWEEN}{LINK})*")
 _BRACKETS = {"(": ")", "[": "]", "{": "}", "<": ">", "“": "”", "‘": "’", "«": "»", "（": "）", "「": "」", "『": "』", "【": "】"}
 _QUOTES = "\"'*"
-_ENDS_SENTENCE = frozenset(".,;:!?)]}…»”’。、，！？）」")
+_ENDS_SENTENCE = frozenset('.,;:!?")]}…»”’。、，！？）」')
 # What only pointed at the link: "Read more:", "Title -", "live at".
 _POINTER = regex.compile(r"(?:(?<=[\w\"'”’)\]!?])|\s)[:：|→➡▶»>–—-]+\uFE0F?\Z")
-_POINTER_WORD = regex.compile(r"(?<!\S)(?i:at|via|vía|en|em|sur|unter|@)\Z")
+_POINTER_WORD = regex.compile(r"(?<![\w@#.'’-])(?i:at|via|vía|en|em|sur|unter|@)\Z")
 _SEPARATOR_BEFORE = regex.compile(r"(?:\s[-–—|•·/]|[,|])\Z")
 _SEPARATOR_AFTER = regex.compile(r"[-–—|•·/,]\s")
 _SEPARATORS_FIRST = regex.compile(r"\A[-–—|•·:,;.)\]]+(?:\s+|\Z)")
@@ -41,17 +41,32 @@ def _close(before: str, after: str) -> str:
     before, after = _without_brackets(before, after)
     left, right = before.rstrip(), after.lstrip()
     space = before[len(left) :] + after[: len(after) - len(right)]
-    is_apart = len(right) < len(after)
     left = _POINTER_WORD.sub("", left).rstrip()
+    if len(right) == len(after):
+        right = _without_surplus(left, right)
+        if right[:1] in _ENDS_SENTENCE:
+            return _without_pointers(left) + right
     if not right:
-        return _POINTER.sub("", left)
+        return _without_pointers(left)
     if not left:
         return _SEPARATORS_FIRST.sub("", right)
-    if right[0] in _ENDS_SENTENCE and not is_apart:
-        return _POINTER.sub("", left) + right
     if _SEPARATOR_AFTER.match(right):
         left = _SEPARATOR_BEFORE.sub("", left).rstrip()
     return left + _joint(left, right, space) + right
+
+
+def _without_pointers(left: str) -> str:
+    shorter = _POINTER_WORD.sub("", _POINTER.sub("", left).rstrip()).rstrip()
+    return left if shorter == left else _without_pointers(shorter)
+
+
+def _without_surplus(left: str, right: str) -> str:
+    """Without the marks right behind the link that close nothing: a full stop after a full stop, a quotation mark that none opened."""
+    if left.endswith((".", "!", "?", "…")):
+        right = right.lstrip(".,;:!?…")
+    if right.startswith('"') and (left.endswith('"') or left.count('"') % 2 == 0):
+        right = right[1:]
+    return right.lstrip()
 
 
 def _without_brackets(before: str, after: str) -> tuple[str, str]:

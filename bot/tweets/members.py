@@ -104,7 +104,9 @@ class Members:
         if self._unpacked > MAX_READ_BYTES:
             raise BrokenArchive(f"{self.name} unpacks to more than {MAX_READ_BYTES // MIB:,} MiB of tweets. Send a part of them.")
         if self._unpacked > RATIO_FREE_BYTES and self._unpacked > MAX_RATIO * self._packed:
-            raise BrokenArchive(f"{self.name} unpacks to more than {MAX_RATIO} times its size, as only a trap does. Send its tweets.js unpacked.")
+            raise BrokenArchive(
+                f"{self.name} unpacks to more than {MAX_RATIO} times its size, as only a trap does. Send its tweets.js unpacked."
+            )
         return data
 
     def _damaged(self, name: str) -> BrokenArchive:
@@ -132,7 +134,9 @@ def _check_list_size(path: Path, name: str) -> None:
     if at_64 >= 0 and tail.startswith(b"PK\x06\x06", at_64):
         *_, count, list_bytes, _ = _END_64.unpack_from(tail, at_64)
     if count > MAX_MEMBERS or list_bytes > MAX_LIST_BYTES:
-        raise BrokenArchive(f"{name} holds {count:,} files, more than the {MAX_MEMBERS:,} that Mynah looks through. Send its tweets.js alone.")
+        raise BrokenArchive(
+            f"{name} holds {count:,} files, more than the {MAX_MEMBERS:,} that Mynah looks through. Send its tweets.js alone."
+        )
 
 
 def _checked(infos: list[zipfile.ZipInfo], name: str) -> dict[str, zipfile.ZipInfo]:
@@ -143,10 +147,10 @@ def _checked(infos: list[zipfile.ZipInfo], name: str) -> dict[str, zipfile.ZipIn
             shown = ascii(member[:80])
             raise BrokenArchive(f"{name} holds a file named {shown}, which leads out of its folder. Download the archive again from X.")
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise BrokenArchive(f"{name} holds a link ({ascii(member[:80])}) instead of a file. Download the archive again from X.")
+            raise BrokenArchive(f"{name} holds a link ({member[:80]!a}) instead of a file. Download the archive again from X.")
         if member.endswith("/") or member.startswith("__MACOSX/") or member.rpartition("/")[2].startswith("._"):
             continue
         if member in found:
-            raise BrokenArchive(f"{name} holds {ascii(member[:80])} twice. Download the archive again from X.")
+            raise BrokenArchive(f"{name} holds {member[:80]!a} twice. Download the archive again from X.")
         found[member] = info
     return found

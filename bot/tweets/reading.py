@@ -100,7 +100,9 @@ def lines(part: Part) -> Iterator[str]:
             yield line + "\n"
         number += len(whole)
         if len(rest) > MAX_LINE_CHARACTERS:
-            raise BadInput(f"{part.name} is not made of tweets: line {number} is longer than {MAX_LINE_CHARACTERS:,} characters. {NEXT_STEP}")
+            raise BadInput(
+                f"{part.name} is not made of tweets: line {number} is longer than {MAX_LINE_CHARACTERS:,} characters. {NEXT_STEP}"
+            )
     rest += newlines.decode("", final=True)
     if rest:
         yield rest if rest.endswith("\n") else rest + "\n"

@@ -15,6 +15,12 @@ MAX_TWEET_CHARACTERS = 30_000
 """X's longest posts have 25,000."""
 
 
+def unwrap(item: Mapping[str, object]) -> Mapping[str, object]:
+    """The record within `{"tweet": {…}}`, or the record itself."""
+    inner = item.get("tweet")
+    return inner if isinstance(inner, Mapping) else item
+
+
 def to_tweet(record: Mapping[str, object], where: str) -> Tweet:
     """The tweet in `record`; `where` says which one it is in a message.
 

@@ -40,7 +40,8 @@ def table_tweets(part: Part) -> Iterator[Tweet]:
     for row in _rows(part, reader):
         where = f"Line {reader.line_num + 1:,} of {part.name}"
         if len(row) != len(names):
-            raise BadInput(f"{where} has {len(row)} columns where the first line names {len(names)}. Quote the texts that hold a '{delimiter}'.")
+            columns = f"{len(row)} columns where the first line names {len(names)}"
+            raise BadInput(f'{where} has {columns}. Quote each text with " and double each " in it.')
         yield to_tweet({name: _decoded(cell) for name, cell in zip(names, row, strict=True)}, where)
 
 
@@ -59,7 +60,7 @@ def _rows(part: Part, reader: Iterator[list[str]]) -> Iterator[list[str]]:
             if any(row):
                 yield row
     except csv.Error as error:
-        raise BadInput(f"{part.name} is no whole CSV file ({error}). Quote the texts with \\" and double each \\" within.") from error
+        raise BadInput(f'{part.name} is no whole CSV file ({error}). Quote each text with " and double each " in it.') from error
 
 
 def _names(row: list[str]) -> list[str]:

@@ -76,7 +76,7 @@ CREATE TABLE jobs (
     charged       INTEGER NOT NULL DEFAULT 0, -- attempts that count towards max_attempts: a restart of the bot does not
     max_attempts  INTEGER NOT NULL DEFAULT 3, -- it fails for good when this many are charged
     owner         TEXT,                -- boot id of the bot that runs it; NULL while it does not run
-    progress      TEXT CHECK (json_valid(progress)), -- JSON of the newest Progress
+    progress      TEXT CHECK (progress IS NULL OR json_valid(progress)), -- JSON of the newest Progress
     reason        TEXT,                -- why it failed or waits: one sentence for the person
     message_id    INTEGER,             -- the message in the channel that shows its progress
     model_id      INTEGER REFERENCES models (id) ON DELETE SET NULL, -- what it made
@@ -125,7 +125,7 @@ CREATE TABLE posts (
     guild_id     INTEGER NOT NULL, -- in which server
     channel_id   INTEGER NOT NULL, -- where it goes
     state        TEXT NOT NULL CHECK (state IN ('due', 'pending', 'sending', 'sent', 'failed', 'unknown', 'deleted')), -- due = not spoken yet
-    message      TEXT CHECK (json_valid(message)), -- JSON of the Message; NULL while 'due'
+    message      TEXT CHECK (message IS NULL OR json_valid(message)), -- JSON of the Message; NULL while 'due'
     nonce        TEXT NOT NULL,    -- made from the dedupe key, 25 characters: Discord drops a second message with it
     character_id INTEGER REFERENCES characters (id) ON DELETE SET NULL, -- who speaks
     model_id     INTEGER REFERENCES models (id) ON DELETE SET NULL,     -- with which version
@@ -134,7 +134,7 @@ CREATE TABLE posts (
     prompt       TEXT,             -- how it was told to begin
     seed         INTEGER,          -- gives the same text again
     text         TEXT,             -- what the character says, without the label
-    why          TEXT CHECK (json_valid(why)), -- JSON: what was dropped and why, nearest real tweet and its overlap
+    why          TEXT CHECK (why IS NULL OR json_valid(why)), -- JSON: what was dropped and why, nearest real tweet and its overlap
     message_id   INTEGER,          -- in the channel, once sent
     error        TEXT,             -- why it failed or is unknown
     created_by   INTEGER NOT NULL, -- Discord user id; 0 = Mynah

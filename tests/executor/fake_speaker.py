@@ -18,6 +18,8 @@ def answer(question: Question) -> Answer:
         case "die once" if not Path(request.model).exists():
             Path(request.model).touch()
             os._exit(3)
+        case "tell the pid":
+            Path(request.model).write_text(str(os.getpid()))
         case "hang":
             time.sleep(1000)
         case "slow":

@@ -10,6 +10,7 @@ from bot.executor import files
 from bot.executor.contract import Attempt, TrainSpec
 from bot.executor.fence import Fence
 
+ROOT = Path(__file__).parents[2]
 WORKER = "tests.executor.fake_worker"
 
 
@@ -52,6 +53,19 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def group(leader: int) -> list[int]:
+    """Every living process of a process group."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[2]) == leader and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
 
 
 async def until(done: Callable[[], bool], *, seconds: float = 30.0) -> None:

@@ -80,6 +80,6 @@ def test_without_a_usable_text_the_numbers_are_told() -> None:
         asked.extend(seeds)
         return [REAL if n % 2 else "x " * 200 for n in range(len(seeds))]
 
-    with pytest.raises(GenerationError, match="None of 16 texts could be used .*8 too close to a real tweet"):
+    with pytest.raises(GenerationError, match=r"None of 16 texts could be used .*8 too close to a real tweet"):
         choose(request((1,)), SCREEN, say, never)
     assert len(asked) == len(set(asked)) == TRIES

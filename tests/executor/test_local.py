@@ -9,28 +9,13 @@ from pathlib import Path
 import pytest
 
 from bot.executor.local import LocalExecutor
-from tests.executor.scene import WORKER, Job, until
-
-ROOT = Path(__file__).parents[2]
-
-
-def group(leader: int) -> list[int]:
-    """Every living process of a process group."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(fields[2]) == leader and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
+from tests.executor.scene import ROOT, WORKER, Job, group, until
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_nothing_outlives_the_bot(tmp_path: Path, number: signal.Signals) -> None:
     family = Job(tmp_path / "7", "raise_a_family")
-    command = [sys.executable, "-m", "tests.executor.parent", str(family.attempt().folder)]
+    command = [sys.executable, "-m", "tests.executor.parent", "train", str(family.attempt().folder)]
     bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
     try:
         await until(lambda: family.grandchild() > 0)
@@ -42,6 +27,20 @@ async def test_nothing_outlives_the_bot(tmp_path: Path, number: signal.Signals) 
         if bot.returncode is None:
             bot.kill()
         await bot.wait()
+
+
+async def test_the_worker_does_not_outlive_the_bot_without_its_watcher_either(tmp_path: Path) -> None:
+    family = Job(tmp_path / "7", "raise_a_family")
+    command = [sys.executable, "-m", "tests.executor.parent", "train", str(family.attempt().folder)]
+    bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    await until(lambda: family.grandchild() > 0)
+    worker = family.pids()[0]
+    for watcher in set(group(worker)) - {worker, family.grandchild()}:
+        os.kill(watcher, signal.SIGKILL)
+    bot.kill()
+    await bot.wait()
+    await until(lambda: worker not in group(worker))
+    os.kill(family.grandchild(), signal.SIGKILL)
 
 
 async def test_nothing_outlives_a_worker_that_ended_well(tmp_path: Path) -> None:
@@ -57,7 +56,7 @@ async def test_a_worker_whose_bot_is_gone_does_not_start(tmp_path: Path) -> None
     job = Job(tmp_path / "7", "succeed")
     nobody = "1" if os.getpid() != 1 else "2"
     command = [sys.executable, "-m", "bot.executor.child", nobody, "0", WORKER, str(job.attempt().folder)]
-    worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=asyncio.subprocess.PIPE)
+    worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=asyncio.subprocess.PIPE, start_new_session=True)
     await worker.communicate(b"")
     assert worker.returncode == 1
     assert job.pids() == []

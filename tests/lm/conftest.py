@@ -11,10 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, Qwen2Config, Qwen3Config
 
 from bot.tweets.cleaning import Kept
-try:
-    from bot.tweets.dataset import Dataset
-except ImportError:
-    from types import SimpleNamespace as Dataset
+from bot.tweets.dataset import Dataset
 
 WHO = ["The heron", "My kettle", "An old tram", "This umbrella", "The night baker", "A stubborn goat"]
 WHAT = ["hums", "waits", "grumbles", "dances", "forgets everything", "asks for more rain"]

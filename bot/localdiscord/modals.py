@@ -1,13 +1,38 @@
-"""A modal as filled in: the components that a submission carries."""
+"""A modal: the form that a bot opens, and the components that a submission carries."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from bot.localdiscord.messages import ACTION_ROW, LABEL, STRING_SELECT, TEXT_INPUT
+from bot.localdiscord.interactions import Interaction
+from bot.localdiscord.messages import ACTION_ROW, LABEL, STRING_SELECT, TEXT_INPUT, walk
 from bot.localdiscord.options import NotPossible
-from bot.localdiscord.replies import Modal
 
 Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Modal:
+    """A form that the bot opened."""
+
+    interaction: Interaction
+    title: str
+    custom_id: str
+    components: tuple[Json, ...]
+
+    @property
+    def fields(self) -> dict[str, Json]:
+        """What can be filled in, by custom_id."""
+        return {part["custom_id"]: part for part in walk(self.components) if "custom_id" in part}
+
+    def label_of(self, custom_id: str) -> str:
+        for part in walk(self.components):
+            inner = part.get("component")
+            if part.get("custom_id") == custom_id and part.get("label"):
+                return str(part["label"])
+            if isinstance(inner, dict) and inner.get("custom_id") == custom_id:
+                return str(part["label"])
+        return custom_id
 
 
 def submitted_modal(modal: Modal, values: Mapping[str, object]) -> list[Json]:

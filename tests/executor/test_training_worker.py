@@ -1,0 +1,190 @@
+"""The real worker on the embedded base: tweets in, a model that speaks out."""
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bot.executor import files
+from bot.executor.contract import Attempt, Counts, Outcome, Result, TrainSpec
+from bot.executor.fence import Fence
+from bot.executor.generator import Generator, SayReply, SayRequest
+from bot.executor.local import LocalExecutor
+from bot.lm.screening import Screen
+from bot.tweets.cleaning import Kept
+from bot.tweets.dataset import read_dataset, write_dataset
+from tests.executor.corpus import write_corpus
+
+RECIPE = {"epochs": 2}
+
+
+def attempt(job: Path, source: Path, number: int = 1, **changes: object) -> Attempt:
+    folder = job / f"a{number}"
+    folder.mkdir(parents=True)
+    Fence(job).raise_to(number)
+    spec = TrainSpec(1, number, "keeper", str(source), "nano", "nano", seed=3, recipe=RECIPE, threads=1)
+    files.write_spec(folder, replace(spec, **changes))  # type: ignore[arg-type]  # fields of TrainSpec
+    return Attempt(1, number, folder)
+
+
+async def run(made: Attempt) -> Outcome:
+    executor = LocalExecutor(grace_s=30)
+    await executor.start(made)
+    return await executor.wait(made)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """An attempt that has ended well, and its result."""
+    home = tmp_path_factory.mktemp("home")
+    made = attempt(home / "jobs" / "1", write_corpus(home / "tweets.jsonl"))
+    outcome = asyncio.run(run(made))
+    assert outcome.state == "succeeded", outcome.reason
+    assert outcome.result is not None
+    return made.folder, outcome.result
+
+
+def test_the_result_has_everything(trained: tuple[Path, Result]) -> None:
+    folder, result = trained
+    assert result.counts is not None
+    assert result.counts == Counts(204, 3, 1, 200, result.counts.duplicates, 0, result.counts.characters)
+    assert result.heldout_base is not None
+    assert result.heldout_model is not None
+    assert result.heldout_model < result.heldout_base
+    assert result.recipe["epochs"] == 2
+    assert result.first_tweet_at == "2024-03-01T08:00:00+00:00"
+    assert result.warning, "200 short tweets are little"
+    assert set(result.files) == {path.name for path in (folder / "model").iterdir()} >= {"README.md", "dataset.jsonl", "recipe.json"}
+    for name, digest in result.files.items():
+        assert hashlib.sha256((folder / "model" / name).read_bytes()).hexdigest() == digest
+    corpus = (folder / "corpus.jsonl").read_text().splitlines()
+    assert len(corpus) == 204
+    assert json.loads(corpus[0])["created_at"] == "2024-03-01T08:00:00+00:00"
+
+
+def test_the_samples_are_new(trained: tuple[Path, Result]) -> None:
+    folder, result = trained
+    data = read_dataset(folder / "model" / "dataset.jsonl")
+    screen = Screen([kept.text for kept in (*data.train, *data.heldout)])
+    assert len(set(result.samples)) == 5
+    assert all(screen.check(text).ok for text in result.samples)
+
+
+def test_every_stage_was_told(trained: tuple[Path, Result]) -> None:
+    lines = [json.loads(line) for line in (trained[0] / "progress.jsonl").read_text().splitlines()]
+    stages = list(dict.fromkeys(line["stage"] for line in lines))
+    assert stages == ["starting", "reading", "loading", "training", "evaluating", "saving"]
+    assert [line["fraction"] for line in lines] == sorted(line["fraction"] for line in lines)
+    training = [line for line in lines if line["stage"] == "training"]
+    assert training[-1]["heldout_loss"] < training[0]["heldout_loss"]
+    assert training[-1]["eta_s"] is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [(b"", "SourceError"), (b"Only this one tweet of mine.\n", "TooLittleText"), (b"PK\x03\x04 torn", "BrokenArchive")]
+)
+async def test_what_cannot_be_used_is_refused_in_one_sentence(tmp_path: Path, content: bytes, kind: str) -> None:
+    source = tmp_path / "tweets.txt"
+    source.write_bytes(content)
+    outcome = await run(attempt(tmp_path / "1", source))
+    assert outcome.state == "refused"
+    assert outcome.reason
+    assert "\n" not in outcome.reason
+
+
+async def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
+    outcome = await run(attempt(tmp_path / "1", tmp_path / "nothing.zip"))
+    assert outcome.state in {"refused", "failed"}
+    assert outcome.result is not None, "the person is told"
+
+
+async def test_an_interrupted_training_is_gone_on_with(tmp_path: Path) -> None:
+    job, source = tmp_path / "1", write_corpus(tmp_path / "tweets.jsonl")
+    executor = LocalExecutor(grace_s=30, poll_s=0.05)
+    first = attempt(job, source)
+    await executor.start(first)
+    async for progress in executor.events(first):
+        if progress.stage == "training" and progress.loss is not None:
+            break
+    await executor.cancel(first, grace_s=30, save=True)
+    assert (await executor.wait(first)).state == "preempted"
+    assert list((job / "checkpoints").glob("step-*")), "a checkpoint was saved"
+    second = attempt(job, source, 2)
+    await executor.start(second)
+    seen = [p.fraction async for p in executor.events(second) if p.stage == "training"]
+    assert (await executor.wait(second)).state == "succeeded"
+    assert seen[0] > 0.1, "the training did not begin anew"
+
+
+async def test_a_newer_attempt_shuts_this_one_out(tmp_path: Path) -> None:
+    job = tmp_path / "1"
+    executor = LocalExecutor(grace_s=30, poll_s=0.05)
+    made = attempt(job, write_corpus(tmp_path / "tweets.jsonl"))
+    await executor.start(made)
+    async for progress in executor.events(made):
+        if progress.stage == "training":
+            break
+    Fence(job).raise_to(2)
+    assert (await executor.wait(made)).state == "fenced"
+    assert not (made.folder / "result.json").exists()
+
+
+@pytest.fixture
+async def generator() -> AsyncIterator[Generator]:
+    made = Generator(threads=1)
+    yield made
+    await made.close()
+
+
+def texts(reply: SayReply) -> list[str]:
+    return [post.text for post in reply.posts]
+
+
+async def test_the_new_model_speaks(trained: tuple[Path, Result], generator: Generator) -> None:
+    folder = trained[0] / "model"
+    wanted = SayRequest(str(folder), "nano", "Log 500:", (1, 2, 3, 4, 5), 5)
+    reply = await generator.say(wanted)
+    data = read_dataset(folder / "dataset.jsonl")
+    screen = Screen([kept.text for kept in (*data.train, *data.heldout)])
+    assert len(set(texts(reply))) == 5
+    assert all(text.startswith("Log 500:") and screen.check(text).ok for text in texts(reply))
+    pid = generator._child.process.pid if generator._child else 0
+    os.kill(pid, signal.SIGKILL)
+    assert await generator.say(wanted) == reply, "the same seeds, from another process"
+    for post in reply.posts:
+        alone = await generator.say(SayRequest(str(folder), "nano", "Log 500:", (post.seed,), 1))
+        assert texts(alone) == [post.text]
+    drawn = await generator.say(SayRequest(str(folder), "nano", "Log 500:", None, 1, recent=tuple(texts(reply))))
+    assert drawn.posts[0].text not in texts(reply)
+
+
+async def test_a_model_that_is_gone_costs_nobody_the_warm_process(
+    trained: tuple[Path, Result], generator: Generator, tmp_path: Path
+) -> None:
+    await generator.start()
+    assert generator._child is not None
+    pid = generator._child.process.pid
+    with pytest.raises(Exception, match="could not speak"):
+        await generator.say(SayRequest(str(tmp_path), "nano", "", None, 1))
+    assert (await generator.say(SayRequest(str(trained[0] / "model"), "nano", "", None, 1))).posts
+    assert generator._child.process.pid == pid
+
+
+async def test_another_model_in_the_same_folder_is_not_taken_for_the_old(
+    trained: tuple[Path, Result], generator: Generator, tmp_path: Path
+) -> None:
+    """A folder's name may come again after a character was deleted."""
+    folder = shutil.copytree(trained[0] / "model", tmp_path / "model")
+    wanted = SayRequest(str(folder), "nano", "", (1,), 1)
+    text = (await generator.say(wanted)).posts[0].text
+    data = read_dataset(folder / "dataset.jsonl")
+    (folder / "dataset.jsonl").unlink()
+    write_dataset(folder / "dataset.jsonl", replace(data, train=(*data.train, Kept(text))))
+    assert text not in texts(await generator.say(wanted)), "now it would be a copy"

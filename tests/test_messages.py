@@ -1,0 +1,224 @@
+"""What the messages say, and that nothing in them breaks out."""
+
+import re
+
+import pytest
+from bot.jobs import Place
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot import messages
+from bot.characters import Deleted, Info, Why
+from bot.messages import CONTENT_LIMIT, Message
+from bot.wording import duration, fitted, ordinal, persona_name, plain
+from tests import records
+
+TEXT = st.text(alphabet=st.one_of(st.sampled_from(" \n*_~`|<>@#[]()-\\.1ab"), st.characters(exclude_categories=["Cs"])), max_size=280)
+
+
+def shown(content: str) -> str:
+    """A content as it is read: escapes taken off."""
+    return re.sub(r"\\([^0-9A-Za-z\s])", r"\1", content).replace("\u200b", "")
+
+
+@given(TEXT)
+def test_plain_text_is_read_letter_by_letter(text: str) -> None:
+    assert shown(plain(text)) == text.replace("\u200b", "")
+
+
+@given(TEXT)
+def test_plain_text_has_no_markdown_left(text: str) -> None:
+    bare = re.sub(r"\\[^0-9A-Za-z\s]", "", plain(text))
+    assert not re.search(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~~|\|\||<[@#:/a-z]|@(everyone|here)", bare)
+    for line in plain(text).splitlines():
+        assert not re.match(r"\s*(#{1,3}\s|>{1,3}\s|-#|-\s|\d+\.\s)", line)
+
+
+@pytest.mark.parametrize(
+    "text", ["snake_case stays", "#hashtag first", "3 < 4", "I <3 ponds", "half-open", "a - b", "[brackets]", "2026. A year"]
+)
+def test_ordinary_text_is_hardly_touched(text: str) -> None:
+    assert plain(text).replace("\\.", ".") == text
+
+
+@given(TEXT, st.integers(10, 400))
+def test_fitted_text_fits(text: str, limit: int) -> None:
+    assert len(fitted(text, limit)) <= limit
+
+
+@given(st.text(max_size=200), st.sampled_from(["heron", "discord_fan", "clyde"]))
+def test_a_persona_always_says_that_it_is_ai_and_is_not_refused(name: str, handle: str) -> None:
+    signed = persona_name(name, handle)
+    assert signed.endswith(" (AI)")
+    assert 1 < len(signed) <= 80
+    assert "discord" not in signed.lower()
+    assert "clyde" not in signed.lower()
+    assert "\n" not in signed
+
+
+@pytest.mark.parametrize(
+    ("name", "signed"),
+    [
+        ("Heron", "Heron (AI)"),
+        ("Discord", "Disc0rd (AI)"),
+        ("CLYDE of disCORD", "C1YDE of disC0RD (AI)"),
+        ("  ", "heron (AI)"),
+        ("Already (AI)", "Already (AI)"),
+        ("right\u202eto left", "rightto left (AI)"),
+        ("x" * 100, "x" * 75 + " (AI)"),
+    ],
+)
+def test_personas(name: str, signed: str) -> None:
+    assert persona_name(name, "heron") == signed
+
+
+@given(TEXT, TEXT)
+def test_what_is_spoken_ends_with_its_label_and_fits(text: str, name: str) -> None:
+    message = messages.spoken(name=name, handle="grey_heron", text=text, post_id=9)
+    words, _, label = message.content.rpartition("\n")
+    assert label == "-# AI · not written by @grey_heron"
+    assert shown(words) == text.replace("\u200b", "")
+    assert len(message.content) <= CONTENT_LIMIT
+    assert len(messages.without_webhook(message).content) <= CONTENT_LIMIT
+    assert message.persona is not None
+
+
+def test_the_buttons_of_a_post_carry_its_id() -> None:
+    message = messages.spoken(name="Heron", handle="heron", text="Hm.", post_id=9)
+    assert [(b.label, b.custom_id) for b in message.buttons] == [
+        ("Again", "post:again:9"),
+        ("Why this?", "post:why:9"),
+        ("Delete", "post:delete:9"),
+    ]
+
+
+def test_a_message_survives_the_outbox() -> None:
+    for message in (messages.spoken(name="Heron", handle="heron", text="Hm.", post_id=9), Message("plain")):
+        assert Message.from_dict(message.to_dict()) == message
+
+
+def test_without_a_webhook_the_bot_names_the_character() -> None:
+    message = messages.without_webhook(messages.spoken(name="He*ron", handle="heron", text="Hm.", post_id=9))
+    assert message.persona is None
+    assert message.content == "**He\\*ron (AI)**: Hm.\n-# AI · not written by @heron"
+
+
+def test_a_queued_job_tells_its_place_and_can_be_cancelled() -> None:
+    message = messages.job(records.job(), Place(2, 350.0))
+    assert "Queued, 2nd, about 6 min" in message.content
+    assert [button.custom_id for button in message.buttons] == ["job:cancel:12"]
+
+
+def test_a_running_job_tells_how_far_it_is() -> None:
+    progress = {"stage": "training", "fraction": 0.43, "eta_s": 130.0, "loss": 3.214, "heldout_loss": 3.4, "note": "Little text."}
+    content = messages.job(records.job(state="running", progress=progress)).content
+    assert "43%" in content
+    assert "training" in content
+    assert "2 min left" in content
+    assert "loss 3.21" in content
+    assert "held-out loss 3.40" in content
+    assert "Little text." in content
+    assert content.count("█") == 9
+
+
+@pytest.mark.parametrize("state", ["succeeded", "failed", "cancelled"])
+def test_an_ended_job_has_no_cancel_button(state: str) -> None:
+    message = messages.job(records.job(state=state, reason="The disk is full."))
+    assert not message.buttons
+    assert ("The disk is full." in message.content) == (state == "failed")
+
+
+def test_a_waiting_job_says_why() -> None:
+    assert "Waiting: The disk is full." in messages.job(records.job(state="waiting", reason="The disk is full.")).content
+
+
+def test_a_joined_job_links_to_its_message() -> None:
+    content = messages.joined(records.job(message_id=99), Place(1, None)).content
+    assert "already" in content
+    assert "1st" in content
+    assert "/7/8/99" in content
+
+
+def test_the_card_has_counts_losses_and_samples() -> None:
+    samples = tuple(f"Sample {number}" for number in range(5))
+    message = messages.trained(records.job(), records.character(), records.model(samples=samples), records.corpus(warning="Little text."))
+    for row in ("Tweets downloaded     2,450", "Retweets                 12", "Short tweets            112", "Tweets kept           2,326"):
+        assert row in message.content
+    assert "4.91 → 4.03" in message.content
+    assert "Little text." in message.content
+    assert all(f"> {sample}" in message.content for sample in samples)
+    assert message.content.endswith("-# AI · not written by @heron")
+    assert [button.label for button in message.buttons] == ["Say", "Delete"]
+
+
+@given(st.lists(TEXT, max_size=5))
+def test_the_card_fits_whatever_the_samples_are(samples: list[str]) -> None:
+    message = messages.trained(
+        records.job(), records.character(), records.model(samples=tuple(samples)), records.corpus(warning="Little. " * 30)
+    )
+    assert len(message.content) <= CONTENT_LIMIT
+    assert message.content.count("\n> ") == len(samples)
+
+
+def test_the_folder_of_a_base_is_not_shown() -> None:
+    info = Info(records.character(), records.model(base_name="/srv/secret/my-base"), records.corpus(), 2)
+    assert "secret" not in messages.character_info(info).content
+    assert "my-base" in messages.character_info(info).content
+
+
+def test_info_before_any_training() -> None:
+    assert "cannot speak yet" in messages.character_info(Info(records.character(active_model_id=None), None, None, 0)).content
+
+
+def test_why_tells_everything_about_a_post() -> None:
+    answer = Why(records.post(), records.character(), records.model(), "The pond was mine", 0.6, (("The pond", "too short"),))
+    content = messages.why(answer).content
+    for part in ("version 2", "nano", "rank 16", "The pond", "77", "60%", "The pond was mine", "too short"):
+        assert part in content
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), max_size=30), TEXT)
+def test_why_fits(dropped: list[tuple[str, str]], nearest: str) -> None:
+    answer = Why(records.post(), records.character(), records.model(recipe={"x": "y" * 3000}), nearest, 0.6, tuple(dropped))
+    assert len(messages.why(answer).content) <= CONTENT_LIMIT
+
+
+def test_lists_fit_and_say_when_there_is_nothing() -> None:
+    assert "/train" in messages.job_list([]).content
+    assert "/train" in messages.character_list([]).content
+    assert "/schedule add" in messages.schedule_list([], {}).content
+    for many in (
+        messages.job_list([records.job(id=n, handle="h" * 63) for n in range(100)]),
+        messages.character_list([records.character(id=n, name="N" * 500) for n in range(100)]),
+        messages.schedule_list([records.schedule(id=n) for n in range(100)], {3: "h" * 63}),
+    ):
+        assert len(many.content) <= CONTENT_LIMIT
+        assert many.content.endswith("…")
+
+
+def test_what_was_said_tells_seed_or_reason() -> None:
+    said = messages.said(
+        [records.post(), records.post(state="failed", error="The channel is gone."), records.post(state="unknown")]
+    ).content
+    assert "seed 77" in said
+    assert "The channel is gone." in said
+    assert "did not confirm" in said
+
+
+def test_deleting_asks_first() -> None:
+    message = messages.confirm_delete(Info(records.character(handle="h" * 63), records.model(), records.corpus(), 2))
+    assert message.buttons[0].custom_id == f"character:erase:{'h' * 63}"
+    assert all(len(button.label) <= 80 and len(button.custom_id) <= 100 for button in message.buttons)
+    assert "2 trained versions" in messages.deleted(Deleted("heron", "Heron", 2, 1)).content
+
+
+@pytest.mark.parametrize(
+    ("number", "words"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (12, "12th"), (21, "21st"), (112, "112th")]
+)
+def test_ordinals(number: int, words: str) -> None:
+    assert ordinal(number) == words
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (40, "40 s"), (59.7, "1 min"), (360, "6 min"), (4800, "1 h 20 min")])
+def test_durations(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
