@@ -12,6 +12,7 @@ from rich.console import Console
 from bot import shell
 from bot.config import Settings, load_settings
 from bot.errors import MynahError
+from bot.logs import configure_logs
 
 T = TypeVar("T")
 
@@ -23,11 +24,13 @@ errors = Console(stderr=True, highlight=False)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output, and nothing else there.")]
 
 
-def _finish(work: Callable[[Settings], Awaitable[T]], *, as_json: bool = False) -> T:
+def _finish(work: Callable[[Settings], Awaitable[T]], *, as_json: bool = False, at_shell: bool = True) -> T:
     """Run to the end; an error that a person may read is one sentence and exit status 1."""
 
     async def started() -> T:
-        return await work(load_settings())
+        settings = load_settings()
+        configure_logs(settings, at_shell=at_shell)
+        return await work(settings)
 
     try:
         return asyncio.run(started())
@@ -53,7 +56,7 @@ def run() -> None:
     """Run the bot on Discord, with the token in DISCORD_TOKEN (environment or .env)."""
     from bot.service import serve_discord  # noqa: PLC0415 -- discord.py is not needed by the other commands and costs half a second
 
-    _finish(serve_discord)
+    _finish(serve_discord, at_shell=False)
 
 
 @app.command()

@@ -60,7 +60,7 @@ async def run_demo(*, once: bool) -> None:
             await asyncio.wait({play, died}, return_when=asyncio.FIRST_COMPLETED)
             if died.done():
                 play.cancel()
-                raise DemoFailed(f"The bot ended with status {process.returncode}. Its log ends with:\n{_tail(home)}")
+                raise _ended(process, home)
             play.result()
             if once:
                 return
@@ -71,7 +71,7 @@ async def run_demo(*, once: bool) -> None:
             await asyncio.wait({waiting, died}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             if died.done():
-                raise DemoFailed(f"The bot ended with status {process.returncode}. Its log ends with:\n{_tail(home)}")
+                raise _ended(process, home)
 
 
 @asynccontextmanager
@@ -126,7 +126,8 @@ async def _play(stage: Stage, home: Path) -> None:
         _types(f"/say character:{sample.HANDLE} prompt:{PROMPT} count:{POSTS}")
         await _hear(stage)
     except TimeoutError as error:
-        raise DemoFailed(f"The bot did not {step} in time. Its log ends with:\n{_tail(home)}") from error
+        _show_log(home)
+        raise DemoFailed(f"The demo failed: the bot did not {step} in time; the end of its log stands above.") from error
 
 
 async def _online(stage: Stage) -> None:
@@ -134,7 +135,7 @@ async def _online(stage: Stage) -> None:
     with stage.world.events.subscribe() as events:
         while not {"train", "say"} <= {command.name for command in stage.person.commands(stage.channel)}:
             await events.get()
-    while not any(dispatch.name == "READY" for dispatch in stage.world.dispatches):  # noqa: ASYNC110 -- the gateway's own record, not an event
+    while not any(dispatch.event == "READY" for dispatch in stage.world.dispatches):  # noqa: ASYNC110 -- the gateway's own record, not an event
         await asyncio.sleep(0.1)
 
 
@@ -143,15 +144,19 @@ async def _watch_training(stage: Stage, started: Message) -> Message:
     columns = (BarColumn(40), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn(), TextColumn("{task.description}"))
     bar = Progress(*columns, console=console)
     task = bar.add_task("", total=100)
-    shown: list[str] = []
+    told: set[str] = set()
 
     def look(message: Message) -> bool:
-        if message.id == started.id and message.content not in shown:
-            shown.append(message.content)
+        if message.id == started.id:
             state = " · ".join(line for line in message.content.splitlines()[1:] if line.strip())
             percent = _PERCENT.search(message.content)
-            bar.update(task, completed=int(percent.group(1)) if percent else 0, description=state.split("%", 1)[-1].strip(" ·"))
-            bar.console.print(Text(f"  #general  Mynah: {state}", style="dim"))
+            at = int(percent.group(1)) if percent else 0
+            bar.update(task, completed=at, description=state.split("%", 1)[-1].strip(" ·"))
+            # Every edit moves the bar; a line is left in the transcript for each tenth.
+            step = f"{at // 10} {'' if percent else state}"
+            if step not in told:
+                told.add(step)
+                bar.console.print(Text(f"  #general  Mynah: {state}", style="dim"), no_wrap=True, overflow="ignore", crop=False)
         return message.id > started.id
 
     with bar:
@@ -186,6 +191,11 @@ def _bot_says(content: str) -> None:
     console.print(Text("  #general  Mynah: ", style="bold green"), Text(content.replace("\n", "\n    ")), sep="")
 
 
-def _tail(home: Path) -> str:
+def _ended(process: asyncio.subprocess.Process, home: Path) -> DemoFailed:
+    _show_log(home)
+    return DemoFailed(f"The demo failed: the bot ended with status {process.returncode}; the end of its log stands above.")
+
+
+def _show_log(home: Path) -> None:
     lines = (home / "bot.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(lines[-12:])
+    console.print("\n".join(lines[-20:]), style="dim", markup=False)

@@ -28,8 +28,8 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         return line
 
 
-def configure_logs(settings: Settings) -> None:
-    """Send every log line to standard error in the form and from the level that the settings ask for."""
+def configure_logs(settings: Settings, *, at_shell: bool = False) -> None:
+    """Send every log line to standard error in the form and from the level that the settings ask for; at the shell only what is wrong."""
     as_json = settings.log_format == "json"
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -60,6 +60,6 @@ def configure_logs(settings: Settings) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.log_level)
+    root.setLevel("WARNING" if at_shell and settings.log_level == "INFO" else settings.log_level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.DEBUG if settings.log_level == "DEBUG" else logging.WARNING)

@@ -121,7 +121,7 @@ def said(posts: Sequence[Post]) -> Message:
 def _said(post: Post) -> str:
     match post.state:
         case "sent":
-            return f"Said, with seed {post.seed}."
+            return f"Said with seed {post.seed}: {fitted(post.text or '', 120)}"
         case "failed":
             return f"Could not be posted: {post.error}"
         case "unknown":
@@ -175,7 +175,7 @@ def _state(job: Job, place: "Place | None") -> list[str]:
         case "cancelled":
             return ["Cancelled."]
         case _:
-            return [f"{job.state.capitalize()}: {job.reason or 'the log says why.'}"]
+            return [f"{job.state.capitalize()}: {_reason(job)}"]
 
 
 def _queued(place: "Place | None") -> str:
@@ -212,17 +212,17 @@ def job_list(jobs: Sequence[Job]) -> Message:
     return Message(_lines(f"{plain(job_line(job))} · {_who(job.user_id)} · {_moment(job.created_at, 'R')}" for job in jobs))
 
 
-def trained(job: Job, character: Character, model: Model, corpus: Corpus) -> Message:
+def trained(job: Job, character: Character, model: Model, corpus: Corpus, *, samples: Sequence[str], warning: str | None) -> Message:
     """The card of a new model: counts, held-out losses, samples."""
     lines = [
         f"**{_signed(character)} can speak now**: @{plain(character.handle)}, version {model.version}",
         _counts(corpus),
         _losses(model) + f" · {model.steps} steps in {duration(model.seconds)} · asked for by {_who(job.user_id)}",
-        *([f"-# {plain(corpus.warning)}"] if corpus.warning else []),
+        *([f"-# {plain(warning)}"] if warning else []),
     ]
     label = f"-# AI · not written by @{plain(character.handle)}"
-    room = (CONTENT_LIMIT - len("\n".join([*lines, label])) - 1) // max(1, len(model.samples)) - len("\n> ")
-    lines += [f"> {fitted(' '.join(sample.split()), room)}" for sample in model.samples]
+    room = (CONTENT_LIMIT - len("\n".join([*lines, label])) - 1) // max(1, len(samples)) - len("\n> ")
+    lines += [f"> {fitted(' '.join(sample.split()), room)}" for sample in samples]
     buttons = (
         Button("Say", f"character:say:{character.handle}", "primary"),
         Button("Delete", f"character:delete:{character.handle}", "danger"),
@@ -246,9 +246,11 @@ def _losses(model: Model) -> str:
 
 def failed(job: Job) -> Message:
     """Why a job made nothing."""
-    return Message(
-        f"**@{plain(job.handle)} could not be learned** (job {job.id}, for {_who(job.user_id)}): {job.reason or 'the log says why.'}"
-    )
+    return Message(f"**@{plain(job.handle)} could not be learned** (job {job.id}, for {_who(job.user_id)}): {_reason(job)}")
+
+
+def _reason(job: Job) -> str:
+    return fitted(job.reason or "the log says why.", 1500)
 
 
 # Characters and schedules.

@@ -11,7 +11,6 @@ from bot.client import MynahBot
 from bot.clock import Clock
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.logs import configure_logs
 
 log = structlog.get_logger("mynah.service")
 
@@ -25,7 +24,6 @@ async def serve_discord(settings: Settings, *, clock: Clock | None = None) -> No
     """
     if settings.discord_token is None or not settings.discord_token.get_secret_value().strip():
         raise ConfigError("DISCORD_TOKEN is not set: put your bot's token into it or into .env, or try everything without one: mynah demo.")
-    configure_logs(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

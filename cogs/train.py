@@ -53,8 +53,9 @@ class Train(commands.Cog):
                 base_name=base_name,
                 seed=secrets.randbits(32),
             )
-        if queued.joined:
+        if queued.job.source_path != str(path):  # joined another job, or Discord delivered the same interaction twice
             app.uploads.discard(path)
+        if queued.joined:
             await interaction.edit_original_response(**edit_of(messages.joined(queued.job, queued.place)))
         else:
             reply = await interaction.edit_original_response(**edit_of(messages.job(queued.job, queued.place)))

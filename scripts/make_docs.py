@@ -5,14 +5,17 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import discord
 import typer.main
 
 ROOT = Path(__file__).parents[1]
 MIGRATIONS = ROOT / "storage" / "migrations"
+PERMISSION_NAMES = {"manage_guild": "Manage Server"}
+KIND_NAMES = {"string": "text", "integer": "number", "attachment": "file"}
+"""What people call what Discord calls otherwise."""
 MADE = "<!-- Written by scripts/make_docs.py. Change the code, then run it. -->\n"
 
 
@@ -34,21 +37,21 @@ def commands() -> str:
 
 async def _tree() -> list[dict[str, Any]]:
     """Every command as Discord is told it, from a bot that never connects."""
-    from bot.app import App
+    from bot.app import open_app
     from bot.client import COGS, MynahBot
     from bot.config import Settings
 
-    app = cast("App", SimpleNamespace(settings=Settings(_env_file=None), listeners=[]))
-    async with MynahBot(app) as bot:
-        for name in COGS:
-            await bot.load_extension(name)
-        return sorted((command.to_dict(bot.tree) for command in bot.tree.get_commands()), key=lambda command: str(command["name"]))
+    with TemporaryDirectory() as home:
+        async with open_app(Settings(_env_file=None, mynah_home=Path(home))) as app, MynahBot(app) as bot:
+            for name in COGS:
+                await bot.load_extension(name)
+            return sorted((command.to_dict(bot.tree) for command in bot.tree.get_commands()), key=lambda command: str(command["name"]))
 
 
 def _discord_commands(told: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for command in told:
         needed = discord.Permissions(int(command.get("default_member_permissions") or 0))
-        who = ", ".join(name.replace("_", " ") for name, held in needed if held)
+        who = ", ".join(PERMISSION_NAMES.get(name, name) for name, held in needed if held)
         for path, leaf in _leaves(command, str(command["name"])):
             is_slash = leaf.get("type", 1) == 1
             yield f"### {'/' if is_slash else 'Menu: '}{path}\n"
@@ -69,12 +72,15 @@ def _leaves(command: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mappin
 
 
 def _option(option: Mapping[str, Any]) -> Sequence[str]:
-    kind = discord.AppCommandOptionType(option["type"]).name
+    name = discord.AppCommandOptionType(option["type"]).name
+    kind = KIND_NAMES.get(name, name)
     if option.get("autocomplete"):
         kind += ", offered while typing"
     if choices := option.get("choices"):
         kind += ": " + ", ".join(str(choice["name"]) for choice in choices)
     limits = [str(option[name]) for name in ("min_value", "max_value") if option.get(name) is not None]
+    if option.get("max_length"):
+        kind += f", at most {option['max_length']} characters"
     if limits:
         kind += f", {' to '.join(limits)}"
     return f"`{option['name']}`", kind, "yes" if option.get("required") else "no", str(option["description"])
@@ -86,7 +92,7 @@ def _shell_commands() -> Iterator[str]:
     for path, command in _walk(typer.main.get_command(app), "mynah"):
         usage = command.get_usage(command.context_class(command, info_name=path)).removeprefix("Usage: ")
         yield f"### {path}\n\n{command.help}\n\n```\n{usage}\n```\n"
-        yield from _table(("option", "kind", "default", "what it is"), map(_parameter, command.params))
+        yield from _table(("option", "default", "what it is"), map(_parameter, command.params))
 
 
 def _walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 -- typer keeps its copy of click's classes to itself
@@ -98,10 +104,15 @@ def _walk(command: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
 
 
 def _parameter(parameter: Any) -> Sequence[str]:  # noqa: ANN401 -- the same
-    is_option = parameter.param_type_name == "option"
-    name = ", ".join(f"`{option}`" for option in parameter.opts) if is_option else f"`{parameter.human_readable_name}`"
-    default = "needed" if parameter.required else "none" if parameter.default in (None, "", False) else str(parameter.default)
-    return name, parameter.type.name, default, str(parameter.help or "")
+    name = ", ".join(f"`{name if parameter.param_type_name == 'option' else name.upper()}`" for name in parameter.opts)
+    default = (
+        "needed"
+        if parameter.required
+        else "none"
+        if parameter.default in (None, "") or parameter.default is False
+        else str(parameter.default)
+    )
+    return name, default, str(parameter.help or "")
 
 
 def schema() -> str:

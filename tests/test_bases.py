@@ -62,5 +62,7 @@ def test_pickles_and_programs_are_refused_in_one_sentence(tmp_path: Path):
 
 
 def test_choosing_needs_no_torch(tmp_path: Path):
-    code = f"import sys, pathlib, bot.bases; bot.bases.choose_base('auto', pathlib.Path({str(tmp_path)!r})); assert 'torch' not in sys.modules"
+    code = (
+        f"import sys, pathlib, bot.bases; bot.bases.choose_base('auto', pathlib.Path({str(tmp_path)!r})); assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

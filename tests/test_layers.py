@@ -113,7 +113,10 @@ IMPORT_RULES: tuple[OnlyIn | Never, ...] = (
         ("bot.lm",),
         ("bot/lm/", "bot/executor/training_worker.py", "bot/executor/generation_worker.py"),
         "model work runs in the two child processes, the only importers of bot/lm",
-        but=(("bot/shell.py", "bot.lm.hub"),),  # `mynah base pull` downloads and does no model work
+        but=(
+            ("bot/shell.py", "bot.lm.hub"),  # `mynah base pull` downloads and does no model work
+            ("bot/executor/choosing.py", "bot.lm.screening"),  # part of the generation worker
+        ),
     ),
     Never(
         "bot/lm/",

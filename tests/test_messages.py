@@ -141,7 +141,9 @@ def test_a_joined_job_links_to_its_message() -> None:
 
 def test_the_card_has_counts_losses_and_samples() -> None:
     samples = tuple(f"Sample {number}" for number in range(5))
-    message = messages.trained(records.job(), records.character(), records.model(samples=samples), records.corpus(warning="Little text."))
+    message = messages.trained(
+        records.job(), records.character(), records.model(), records.corpus(), samples=samples, warning="Little text."
+    )
     for row in ("Tweets downloaded     2,450", "Retweets                 12", "Short tweets            112", "Tweets kept           2,326"):
         assert row in message.content
     assert "4.91 → 4.03" in message.content
@@ -153,9 +155,8 @@ def test_the_card_has_counts_losses_and_samples() -> None:
 
 @given(st.lists(TEXT, max_size=5))
 def test_the_card_fits_whatever_the_samples_are(samples: list[str]) -> None:
-    message = messages.trained(
-        records.job(), records.character(), records.model(samples=tuple(samples)), records.corpus(warning="Little. " * 30)
-    )
+    warning = "Little. " * 30
+    message = messages.trained(records.job(), records.character(), records.model(), records.corpus(), samples=samples, warning=warning)
     assert len(message.content) <= CONTENT_LIMIT
     assert message.content.count("\n> ") == len(samples)
 

@@ -15,22 +15,22 @@ from storage.database import Database
 from storage.posts import Post, PostState, PostStore
 from tests.records import NOON
 
-Answer = Exception | int | None
+Answer = Exception | None
 
 
 class Scripted(Outbox):
-    """Answers as it is told; an answer that is missing is success."""
+    """Answers each text as it is told, once each; an answer that is missing is success."""
 
     def __init__(self, database: Database, fill_due: Callable[[Post], object] | None = None) -> None:
         super().__init__(database=database, clock=SystemClock(), fill_due=fill_due or self._nothing_due, settle_s=0)  # type: ignore[arg-type] # a test's is simpler
-        self.answers: list[Answer] = []
+        self.answers: dict[str, Answer] = {}
         self.in_channel: dict[str, int] = {}
         self.readable: Exception | None = None
         self.sent: list[str] = []
         self.states_while_sending: list[PostState] = []
         self.at_once: dict[int, int] = {}
 
-    async def _nothing_due(self, post: Post) -> Post | None:
+    async def _nothing_due(self, _: Post) -> Post | None:
         return None
 
     async def prepare(self, post: Post, message: Message) -> None:
@@ -44,7 +44,7 @@ class Scripted(Outbox):
         self.states_while_sending.append(stored.state)
         await asyncio.sleep(0)
         self.at_once[post.channel_id] -= 1
-        answer = self.answers.pop(0) if self.answers else None
+        answer = self.answers.pop(message.content, None)
         if isinstance(answer, Later | Refused):
             raise answer
         self.sent.append(message.content)
@@ -54,7 +54,7 @@ class Scripted(Outbox):
             raise answer
         return 500 + post.id
 
-    async def find(self, post: Post, message: Message) -> int | None:
+    async def find(self, _: Post, message: Message) -> int | None:
         if self.readable is not None:
             raise self.readable
         return self.in_channel.get(message.content)
@@ -134,7 +134,7 @@ async def test_a_post_that_comes_while_it_runs_is_delivered(database: Database) 
 
 async def test_a_refused_post_has_failed_and_the_next_one_goes(database: Database) -> None:
     outbox = Scripted(database)
-    outbox.answers = [Refused("The channel is gone.")]
+    outbox.answers = {"one": Refused("The channel is gone.")}
     first, second = await settle(outbox, await add(database, "one"), await add(database, "two"))
     assert (first.state, first.error) == ("failed", "The channel is gone.")
     assert second.state == "sent"
@@ -142,7 +142,7 @@ async def test_a_refused_post_has_failed_and_the_next_one_goes(database: Databas
 
 async def test_not_now_is_tried_again_in_order(database: Database) -> None:
     outbox = Scripted(database)
-    outbox.answers = [Later(0)]
+    outbox.answers = {"one": Later(0)}
     posts = await settle(outbox, await add(database, "one"), await add(database, "two"))
     assert [post.state for post in posts] == ["sent", "sent"]
     assert outbox.sent == ["one", "two"]
@@ -151,7 +151,7 @@ async def test_not_now_is_tried_again_in_order(database: Database) -> None:
 @pytest.mark.parametrize("arrived", [True, False])
 async def test_a_lost_answer_is_looked_up_and_never_sent_twice(database: Database, arrived: bool) -> None:
     outbox = Scripted(database)
-    outbox.answers = [Lost(arrived=arrived)]
+    outbox.answers = {"one": Lost(arrived=arrived)}
     [post] = await settle(outbox, await add(database, "one"))
     assert post.state == "sent"
     assert outbox.sent == (["one"] if arrived else ["one", "one"])
@@ -222,7 +222,7 @@ async def test_waiting_for_delivery_ends_at_its_time(database: Database) -> None
 
 async def test_a_channel_that_waits_does_not_hold_up_the_others(database: Database) -> None:
     outbox = Scripted(database)
-    outbox.answers = [Later(3600)]
+    outbox.answers = {"stuck": Later(3600)}
     await add(database, "stuck", channel=8)
     [post] = await settle(outbox, await add(database, "free", channel=9))
     assert post.state == "sent"

@@ -10,7 +10,11 @@ from datetime import timedelta
 
 import pytest
 
-from bot.sample import ARCHIVE, HANDLE
+from bot.sample import ARCHIVE, HANDLE, NAME
+from bot.tweets.cleaning import clean
+from bot.tweets.dataset import check_size
+from bot.tweets.files import read_source
+from bot.tweets.source import Profile
 from scripts.make_sample import Written, build, read_tweets
 
 HANDLES = {
@@ -91,11 +95,22 @@ def test_the_archive_says_whose_it_is_and_holds_nothing_private() -> None:
 
 
 def test_there_is_enough_of_her_for_training_without_a_warning(tweets: list[Written]) -> None:
-    assert len(tweets) >= 400
-    long_enough = [text for text in own(tweets) if sum(not re.search("http|@|#", word) for word in text.split()) >= 3]
-    assert sum(map(len, long_enough)) > 45_000
-    assert tweets[-1].at - tweets[0].at > timedelta(days=700)
+    profile, read = read_source(ARCHIVE)
+    cleaned = clean(read)
+    assert profile == Profile(HANDLE, NAME)
+    assert cleaned.counts.downloaded == len(tweets) >= 400
+    assert cleaned.counts.retweets == len(tweets) - len(own(tweets))
+    assert cleaned.counts.short >= 10
+    assert (cleaned.counts.duplicates, cleaned.counts.cut) == (0, 0)
+    assert cleaned.counts.characters > 45_000
+    assert check_size(cleaned.counts) is None
+    plain = {tweet.text for tweet in tweets if not re.search(r"[\n]|https", tweet.text)}
+    assert len([kept for kept in cleaned.kept if kept.text in plain]) > 400, "what is taught is what she wrote"
+
+
+def test_the_table_is_in_order_and_spans_two_years(tweets: list[Written]) -> None:
     assert [tweet.at for tweet in tweets] == sorted({tweet.at for tweet in tweets})
+    assert tweets[-1].at - tweets[0].at > timedelta(days=700)
 
 
 def test_there_is_something_of_everything_for_the_count_table(tweets: list[Written]) -> None:

@@ -8,7 +8,10 @@ One job is one folder, one attempt at it is one folder inside:
     …/progress.jsonl            out: one Progress per line, appended while the worker runs
     …/worker.log                out: its standard output and error
     …/model/                    out: what training made
+    …/corpus.jsonl              out: the raw tweets as they were read, one JSON object per line
     …/result.json               out, last: Result. Its presence and content are the truth of the attempt, not the exit code
+
+`files.py` and `fence.py` read and write them, on both sides. The worker is started with the attempt's folder as its only argument.
 """
 
 from collections.abc import AsyncIterator
@@ -140,7 +143,11 @@ class Executor(Protocol):
     """Runs one attempt of a job somewhere else. Retries are the queue's business."""
 
     async def start(self, attempt: Attempt) -> None:
-        """Start the worker on `attempt.folder`, which holds `spec.json`; does nothing when it runs already."""
+        """Start the worker on `attempt.folder`, which holds `spec.json`; does nothing when it runs already or has left a result.
+
+        Raises:
+            OSError: no process could be started, or the folder cannot be used.
+        """
 
     async def attach(self, attempt: Attempt) -> bool:
         """After a restart of the bot: is it still running, or has it ended with a result?"""
@@ -152,7 +159,10 @@ class Executor(Protocol):
         """Wait for the end. Any number of callers."""
 
     async def cancel(self, attempt: Attempt, *, grace_s: float = 20.0, save: bool = False) -> None:
-        """Stop the worker and everything it started; with `save` it may first write a checkpoint within the grace period."""
+        """Stop the worker and everything it started, and return when it has ended; does nothing when it has ended already.
+
+        With `save` it may first write a checkpoint within the grace period, in seconds; the outcome is then `preempted`, not `cancelled`.
+        """
 
     async def close(self) -> None:
         """Stop every worker, letting each save a checkpoint."""

@@ -109,7 +109,6 @@ class _Worker:
                 elif time.monotonic() - heard > self._silence_s:
                     self._stopped = self._stopped or "silent"
                     await self._end_silent(ended)
-            self._look()
         finally:
             code = await bury(self._process)
             self._ended = True

@@ -38,7 +38,7 @@ async def spawn(
     }
     return await asyncio.create_subprocess_exec(
         "env",  # changes the environment without reading it: only config.py does that
-        
+        *("-u", "DISCORD_TOKEN"),
         *(f"{name}={value}" for name, value in environment.items()),
         *(python, "-X", "faulthandler", "-m", "bot.executor.child"),
         *(str(os.getpid()), str(nice), module, *arguments),

@@ -207,10 +207,11 @@ def _seal(path: Path) -> str:
 
 
 def _give_up(folder: Path, error: MynahError) -> int:
-    """Leave the sentence for the person; the exit code that goes with it."""
+    """Leave the sentence for the person, and the details in the log; the exit code that goes with it."""
     kind = type(error).__name__
     with contextlib.suppress(OSError):  # on a full disk the exit code has to do
         files.write_result(folder, Result(error=str(error), kind=kind))
+        traceback.print_exc()
     return _EXIT_CODES[state_of(kind)]
 
 
@@ -222,12 +223,10 @@ def main() -> int:
     except Superseded:
         return FENCED
     except MynahError as error:
-        traceback.print_exc()
         return _give_up(folder, error)
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
-        traceback.print_exc()
         return _give_up(folder, NoSpace("The disk is full: free some space, and the training goes on by itself."))
     return OK
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError
 from tqdm import tqdm
 
 from bot.bases import check_folder, is_pulled, pulled_folder
@@ -51,12 +51,14 @@ def pull(name: str, home: Path, on_progress: Callable[[int, int], None], *, endp
         progress = _counting(on_progress, sum(sizes.values()))
         for file in sorted(sizes, key=lambda f: sizes[f]):
             hf_hub_download(name, file, revision=revision, local_dir=part, endpoint=endpoint, tqdm_class=progress)
-    except RepositoryNotFoundError as error:
-        raise BadInput(f"The Hub has no public model {name!r}: check the spelling, such as HuggingFaceTB/SmolLM2-135M.") from error
     except GatedRepoError as error:
         raise BadInput(f"{name} is given out to people who agreed to its terms only: download it yourself and set its folder.") from error
-    except (HfHubHTTPError, OSError) as error:
-        raise MynahError(f"{name} could not be fetched ({type(error).__name__}): check the connection and run the command again.") from error
+    except RepositoryNotFoundError as error:
+        raise BadInput(f"The Hub has no public model {name!r}: check the spelling, such as HuggingFaceTB/SmolLM2-135M.") from error
+    except (HTTPError, OSError) as error:
+        raise MynahError(
+            f"{name} could not be fetched ({type(error).__name__}): check the connection and run the command again."
+        ) from error
     try:
         check_folder(part)
     except BadInput:

@@ -192,7 +192,7 @@ class _Training:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.state.step += 1
-        value = float(loss)
+        value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(f"Training went wrong at step {self.state.step}: the loss is {value}; try a lower learning rate.")
         return value

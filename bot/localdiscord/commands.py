@@ -61,14 +61,14 @@ class CommandBook:
         self._scopes: dict[tuple[int, int | None], dict[int, Command]] = {}
         self._creates: dict[tuple[int, int | None], list[float]] = {}
 
-    def list(self, application_id: int, guild_id: int | None) -> list[Command]:
+    def registered(self, application_id: int, guild_id: int | None) -> list[Command]:
         return list(self._scopes.get((application_id, guild_id), {}).values())
 
     def usable_in(self, application_id: int, guild_id: int | None) -> Iterator[Command]:
         """What a person in this server is offered: the global ones and the server's own."""
-        yield from self.list(application_id, None)
+        yield from self.registered(application_id, None)
         if guild_id is not None:
-            yield from self.list(application_id, guild_id)
+            yield from self.registered(application_id, guild_id)
 
     def get(self, application_id: int, guild_id: int | None, command_id: int) -> Command:
         """Raises: Refusal 10063 when there is none."""

@@ -7,17 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.localdiscord.messages import (
-    BUTTON,
-    CONTAINER,
-    FILE,
-    MEDIA_GALLERY,
-    SECTION,
-    SELECTS,
-    SEPARATOR,
-    THUMBNAIL,
-    walk,
-)
+from bot.localdiscord.messages import CONTAINER, FILE, SELECTS, SEPARATOR, THUMBNAIL, walk
 
 Json = dict[str, Any]
 
@@ -62,9 +52,7 @@ def _stored_embed(embed: Json, urls: Mapping[str, str]) -> Json:
         if (embed.get(name) or {}).get(text_field):
             stored[name] = _with_icon(embed[name], text_field, urls)
     if embed.get("fields"):
-        stored["fields"] = [
-            {"name": item["name"], "value": item["value"], "inline": bool(item.get("inline"))} for item in embed["fields"]
-        ]
+        stored["fields"] = [{"name": item["name"], "value": item["value"], "inline": bool(item.get("inline"))} for item in embed["fields"]]
     return stored
 
 
@@ -98,32 +86,31 @@ def stored_components(components: list[Json] | None, urls: Mapping[str, str], ma
     return tuple(stored)
 
 
+_DEFAULTS: dict[int, Json] = {
+    **{kind: {"min_values": 1, "max_values": 1} for kind in SELECTS},
+    SEPARATOR: {"divider": True, "spacing": 1},
+    CONTAINER: {"accent_color": None, "spoiler": False},
+    THUMBNAIL: {"description": None, "spoiler": False},
+    FILE: {"spoiler": False, "name": None, "size": None},
+}
+"""What Discord fills in, by type."""
+
+
 def _stored_component(part: Json, urls: Mapping[str, str], make_id: Callable[[], int]) -> Json:
-    stored: Json = {name: value for name, value in part.items() if value is not None}
-    stored.setdefault("id", 0)
-    kind = stored["type"]
-    for name in ("components",):
-        if name in stored:
-            stored[name] = [_stored_component(item, urls, make_id) for item in stored[name]]
-    if kind in SELECTS:
-        stored = {"min_values": 1, "max_values": 1} | stored
-    elif kind == BUTTON and "label" in stored and not stored["label"]:
-        del stored["label"]
-    elif kind == SECTION:
+    given = {name: value for name, value in part.items() if value is not None}
+    stored: Json = {"id": 0} | _DEFAULTS.get(part["type"], {}) | given
+    if "components" in stored:
+        stored["components"] = [_stored_component(item, urls, make_id) for item in stored["components"]]
+    if "accessory" in stored:
         stored["accessory"] = _stored_component(stored["accessory"], urls, make_id)
-    elif kind == SEPARATOR:
-        stored = {"divider": True, "spacing": 1} | stored
-    elif kind == CONTAINER:
-        stored = {"accent_color": None, "spoiler": False} | stored
-    elif kind == THUMBNAIL:
-        stored = {"description": None, "spoiler": False} | stored | {"media": _media(stored["media"], urls, make_id)}
-    elif kind == MEDIA_GALLERY:
-        stored["items"] = [
-            {"description": None, "spoiler": False} | item | {"media": _media(item["media"], urls, make_id)} for item in stored["items"]
-        ]
-    elif kind == FILE:
-        media = _media(stored["file"], urls, make_id)
-        stored = {"spoiler": False, "name": media["url"].rpartition("/")[2], "size": None} | stored | {"file": media}
+    for name in ("media", "file"):
+        if name in stored:
+            stored[name] = _media(stored[name], urls, make_id)
+    if part["type"] == FILE:
+        stored["name"] = stored["file"]["url"].rpartition("/")[2]
+    if "items" in stored:
+        blank: Json = {"description": None, "spoiler": False}
+        stored["items"] = [blank | item | {"media": _media(item["media"], urls, make_id)} for item in stored["items"]]
     return stored
 
 

@@ -74,7 +74,7 @@ def find(text: str, channel: Channel, allowed: Allowed, *, author_id: int, bits:
         users.append(replied)
     guild = channel.guild
     if guild is None:
-        return Mentions(users=tuple(users), pinged=_names(users, author_id))
+        return Mentions(users=tuple(users), pinged=tuple(sorted(user.name for user in users if not user.bot and user.id != author_id)))
     may_ping_all = bool(bits & Permissions.MENTION_EVERYONE)
     roles = [guild.roles[int(item)] for item in dict.fromkeys(_ROLE.findall(text)) if int(item) in guild.roles]
     roles = [role for role in roles if allowed.role(role.id)]
@@ -82,8 +82,9 @@ def find(text: str, channel: Channel, allowed: Allowed, *, author_id: int, bits:
     loud = {role.id for role in roles if role.mentionable or may_ping_all}
     rung = [user for user in users if user.id in guild.members]
     rung += [member.user for member in guild.members.values() if everyone or loud & set(member.roles)]
-    seeing = [user for user in rung if guild.permissions_in(channel, user.id) & Permissions.VIEW_CHANNEL]
-    return Mentions(tuple(users), tuple(role.id for role in roles), everyone, _names(seeing, author_id))
+    seeing = {user.id for user in rung if guild.permissions_in(channel, user.id) & Permissions.VIEW_CHANNEL}
+    people = [person.name for person in guild.world.people.values() if person.id in seeing and person.id != author_id]
+    return Mentions(tuple(users), tuple(role.id for role in roles), everyone, tuple(sorted(people)))
 
 
 def _users_by_id(channel: Channel) -> dict[int, User]:
@@ -91,7 +92,3 @@ def _users_by_id(channel: Channel) -> dict[int, User]:
     if guild is None:
         return {user.id: user for user in channel.recipients}
     return guild.world.users
-
-
-def _names(users: list[User], author_id: int) -> tuple[str, ...]:
-    return tuple(sorted({user.name for user in users if not user.bot and user.id != author_id}))

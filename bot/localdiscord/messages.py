@@ -86,7 +86,7 @@ class Message:
     nonce: str | int | None = None
     webhook_id: int | None = None
     application_id: int | None = None
-    interaction: Json | None = None
+    interaction: Json | None = field(default=None, repr=False)
     """`interaction_metadata`, for what answers an interaction."""
     command_name: str | None = None
     reply_to: int | None = None

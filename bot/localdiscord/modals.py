@@ -84,7 +84,9 @@ def _chosen(part: Json, values: object) -> list[str]:
     chosen = [values] if isinstance(values, str) else values
     if not isinstance(chosen, list | tuple):
         raise NotPossible(f"the field {part['custom_id']!r} takes a list of options, not {values!r}")
-    known = {option["label"]: option["value"] for option in part["options"]} | {option["value"]: option["value"] for option in part["options"]}
+    known = {option["label"]: option["value"] for option in part["options"]} | {
+        option["value"]: option["value"] for option in part["options"]
+    }
     if any(value not in known for value in chosen):
         raise NotPossible(f"the field {part['custom_id']!r} offers {sorted(known)}, not {chosen}")
     if not chosen and part.get("required") is not False:

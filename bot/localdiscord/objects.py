@@ -25,6 +25,8 @@ class User:
     display_name: str | None = None
     avatar: str | None = None
     locale: str = "en-US"
+    accepts_direct: bool = True
+    """Whether bots may write to them directly."""
 
     @property
     def shown_name(self) -> str:
@@ -103,8 +105,8 @@ class Channel:
 
     @property
     def last_message_id(self) -> int | None:
-        shared = [message.id for message in self.messages.values() if message.ephemeral_for is None]
-        return shared[-1] if shared else None
+        newest = reversed(self.messages.values())
+        return next((message.id for message in newest if message.ephemeral_for is None), None)
 
     def allow(self, who: "Person | Role | Application", bits: int) -> None:
         """Let a person, a role or a bot do this here."""

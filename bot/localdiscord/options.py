@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.localdiscord import wire
 from bot.localdiscord.drafts import Upload
-from bot.localdiscord.objects import Application, Channel, Role, User
+from bot.localdiscord.objects import Channel, Role, User
 from bot.localdiscord.rules.commands import (
     ATTACHMENT,
     BOOLEAN,
@@ -19,6 +19,7 @@ from bot.localdiscord.rules.commands import (
     SUBCOMMAND,
     USER_OPTION,
 )
+from bot.localdiscord.wire_messages import attachment_json
 
 if TYPE_CHECKING:
     from bot.localdiscord.world import World
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
-class NotPossible(Exception):  # noqa: N818 - named for what it says, like the rest
+class NotPossible(Exception):
     """The client would not let a person do that."""
 
 
@@ -88,7 +89,7 @@ class Filling:
             if not isinstance(value, Upload):
                 raise NotPossible(f"{where} takes a File, not {value!r}")
             stored = self._world.store_file(self._channel, value, ephemeral=True)
-            self._resolve("attachments", stored.id, wire.attachment_json(stored, self._world.base_url))
+            self._resolve("attachments", stored.id, attachment_json(stored, self._world.base_url))
             return str(stored.id)
         return self.mention(where, kind, value, option.get("channel_types"))
 
@@ -143,10 +144,3 @@ def _number(where: str, option: Json, value: object) -> int | float:
     if abs(value) > 2**53:
         raise NotPossible(f"{where} takes no number beyond 2^53")
     return value
-
-
-def applications_here(world: "World", channel: Channel, user: User) -> list[Application]:
-    """The applications whose commands a user is offered in a channel."""
-    guild = channel.guild
-    present = {member for member in guild.members} if guild is not None else {item.id for item in channel.recipients}
-    return [item for item in world.applications.values() if item.id in present or user.id in item.installed_by]

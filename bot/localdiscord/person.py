@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bot.localdiscord import interactions, mentions, posting, wire
+from bot.localdiscord import answering, interactions, mentions, offers, posting
 from bot.localdiscord.commands import Command
 from bot.localdiscord.drafts import Upload
 from bot.localdiscord.messages import (
@@ -21,11 +21,12 @@ from bot.localdiscord.messages import (
 )
 from bot.localdiscord.modals import Modal, submitted_modal
 from bot.localdiscord.objects import Application, Channel, User, permissions_in
-from bot.localdiscord.options import Filling, NotPossible, applications_here
+from bot.localdiscord.options import Filling, NotPossible
 from bot.localdiscord.permissions import Permissions
 from bot.localdiscord.replies import Choice, NoReply, Reply
 from bot.localdiscord.rules import commands as command_rules
 from bot.localdiscord.rules import messages as message_rules
+from bot.localdiscord.wire_messages import message_json
 
 if TYPE_CHECKING:
     from bot.localdiscord.world import World
@@ -38,6 +39,9 @@ _MENTION_KIND = {
     MENTIONABLE_SELECT: command_rules.MENTIONABLE,
     CHANNEL_SELECT: command_rules.CHANNEL,
 }
+
+REACTION_SECONDS = 0.05
+"""Nobody clicks sooner after seeing something. Clients listen to their buttons only once the answer to their request is in."""
 
 
 class Person:
@@ -79,18 +83,18 @@ class Person:
                 async with asyncio.timeout(timeout):
                     while True:
                         event = await events.get()
-                        message = event.message
-                        if message is None or message.channel is not channel or event.name not in {"MESSAGE_CREATE", "MESSAGE_UPDATE"}:
+                        new = event.message
+                        if new is None or new.channel is not channel or event.name == "MESSAGE_DELETE":
                             continue
-                        if self._sees(message) and predicate(message):
-                            return message
+                        if self._sees(new) and predicate(new):
+                            return new
             except TimeoutError:
                 seen = "\n".join(f"  {item.author_name}: {item.text!r}" for item in self.read(channel)[-10:])
                 raise TimeoutError(f"no such message in #{channel.name} within {timeout:g} s; {self.name} sees\n{seen}") from None
 
     def commands(self, channel: Channel) -> list[Command]:
         """The commands that the client offers in a channel."""
-        return [command for application in applications_here(self.world, channel, self.user) for command in self._offered(application, channel)]
+        return offers.commands(self.world, channel, self.user)
 
     # --- writing
 
@@ -161,7 +165,9 @@ class Person:
         if not _autocompletes(found.options, path, focused):
             raise NotPossible(f"/{command}: the option {focused!r} offers nothing while typing")
         data = self._command_data(found, options, filling.resolved)
-        return await self._open(interactions.AUTOCOMPLETE, self.world.applications[found.application_id], channel, data, command=found).choices(timeout)
+        return await self._open(
+            interactions.AUTOCOMPLETE, self.world.applications[found.application_id], channel, data, command=found
+        ).choices(timeout)
 
     async def use(self, command: str, target: "Person | Application | Message", *, channel: Channel) -> Reply:
         """Use a command of the context menu on a user or a message."""
@@ -170,7 +176,7 @@ class Person:
         filling = Filling(self.world, channel, {})
         if isinstance(target, Message):
             current = self._current(target)
-            resolved = {"messages": {str(current.id): wire.message_json(current, self.world.base_url)}}
+            resolved = {"messages": {str(current.id): message_json(current, self.world.base_url)}}
         else:
             filling.mention(command, command_rules.USER_OPTION, target)
             resolved = filling.resolved
@@ -185,6 +191,7 @@ class Person:
         Raises:
             NotPossible: no such button, disabled, a link, or a message that is gone or somebody else's.
         """
+        await asyncio.sleep(REACTION_SECONDS)
         current = self._current(message)
         parts = [part for part in walk(current.components) if part["type"] == BUTTON]
         found = next((part for part in parts if button in {part.get("custom_id"), part.get("label")}), None)
@@ -201,6 +208,7 @@ class Person:
         Raises:
             NotPossible: not offered, too few or too many, disabled.
         """
+        await asyncio.sleep(REACTION_SECONDS)
         current = self._current(message)
         found = current.component(custom_id)
         if found is None or found["type"] not in SELECTS:
@@ -220,6 +228,7 @@ class Person:
         Raises:
             NotPossible: an unknown field, a missing one, or a value of the wrong length.
         """
+        await asyncio.sleep(REACTION_SECONDS)
         parent = modal.interaction
         data = {"custom_id": modal.custom_id, "components": submitted_modal(modal, values)}
         return self._open(interactions.MODAL_SUBMIT, parent.application, parent.channel, data, source=parent.source, parent=parent)
@@ -241,38 +250,19 @@ class Person:
             raise NotPossible(f"{self.name} does not see this message (it is deleted or somebody else's)")
         return current
 
-    def _offered(self, application: Application, channel: Channel) -> list[Command]:
-        guild = channel.guild
-        offered = []
-        for command in self.world.commands.usable_in(application.id, None if guild is None else guild.id):
-            if command.contexts is not None and (1 if guild is None else 0) not in command.contexts:
-                continue
-            if guild is None and not command.body["dm_permission"]:
-                continue
-            if command.body["nsfw"] and not channel.nsfw:
-                continue
-            if guild is not None and not self._permitted(command, permissions_in(channel, self.id)):
-                continue
-            if guild is not None and application.id not in guild.members and 1 not in command.body["integration_types"]:
-                continue
-            offered.append(command)
-        return offered
-
-    @staticmethod
-    def _permitted(command: Command, bits: int) -> bool:
-        needed = command.member_permissions
-        if needed is None or bits & Permissions.ADMINISTRATOR:
-            return True
-        return needed != 0 and bits & needed == needed
-
     def _find(self, name: str, kind: int, channel: Channel, application: Application | None) -> Command:
         self._need(channel, Permissions.VIEW_CHANNEL | Permissions.USE_APPLICATION_COMMANDS)
-        here = applications_here(self.world, channel, self.user)
-        offered = [command for item in here if application in {None, item} for command in self._offered(item, channel) if command.kind == kind]
+        offered = [
+            item
+            for item in self.commands(channel)
+            if item.kind == kind and application in {None, self.world.applications[item.application_id]}
+        ]
         # The server's own command is the later one and wins over a global one of the same name.
         found = next((command for command in reversed(offered) if command.name == name), None)
         if found is None:
-            raise NotPossible(f"{self.name} is offered no command {name!r} in #{channel.name}, only {sorted(item.name for item in offered)}")
+            raise NotPossible(
+                f"{self.name} is offered no command {name!r} in #{channel.name}, only {sorted(item.name for item in offered)}"
+            )
         return found
 
     def _use(self, command: Command, channel: Channel, options: list[Json], resolved: Json) -> Reply:
@@ -307,8 +297,8 @@ class Person:
         return application
 
     def _open(self, kind: int, application: Application, channel: Channel, data: Json, **more: Any) -> Reply:  # noqa: ANN401 - fields of Interaction
-        interaction = interactions.new(self.world, kind, application, self.user, channel, data, **more)
-        return Reply(self.world, interactions.open_interaction(self.world, interaction))
+        interaction = answering.new(self.world, application, self.user, channel, kind=kind, data=data, **more)
+        return Reply(self.world, answering.open_interaction(self.world, interaction))
 
 
 def _autocompletes(options: Sequence[Json], path: Sequence[str], focused: str) -> bool:

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Any
 from bot.localdiscord import mentions, wire
 from bot.localdiscord.drafts import Upload, stored_components, stored_embeds
 from bot.localdiscord.events import Event
-from bot.localdiscord.messages import COMPONENTS_V2, EPHEMERAL, LOADING, SUPPRESS_NOTIFICATIONS, TEXT_DISPLAY, Attachment, Author, Message, walk
+from bot.localdiscord.messages import (
+    COMPONENTS_V2,
+    EPHEMERAL,
+    LOADING,
+    SUPPRESS_NOTIFICATIONS,
+    TEXT_DISPLAY,
+    Attachment,
+    Author,
+    Message,
+    walk,
+)
 from bot.localdiscord.objects import Channel, User
 from bot.localdiscord.rules import messages as rules
 from bot.localdiscord.rules import refusal
 from bot.localdiscord.rules.forms import invalid
+from bot.localdiscord.wire_messages import message_event_json
 
 if TYPE_CHECKING:
     from bot.localdiscord.world import World
@@ -138,7 +149,7 @@ def delete(world: "World", message: Message) -> None:
 
 
 def announce(world: "World", name: str, message: Message) -> None:
-    data = wire.message_event_json(message, world.base_url)
+    data = message_event_json(message, world.base_url)
     if name == "MESSAGE_CREATE" and message.nonce is not None:
         data["nonce"] = message.nonce
     world.events.emit(Event(name, data, message.channel.guild, message.channel, message, _only_for(message)))
@@ -172,7 +183,9 @@ def _filled(world: "World", message: Message, body: Json, attachments: Sequence[
     message = replace(message, **changes)
     text = "\n".join([message.content, *(part["content"] for part in walk(message.components) if part["type"] == TEXT_DISPLAY)])
     allowed = mentions.read_allowed(body.get("allowed_mentions"), origin.default)
-    found = mentions.find(text, message.channel, allowed, author_id=message.author.id, bits=origin.bits, replied=_replied_to(world, message, origin))
+    found = mentions.find(
+        text, message.channel, allowed, author_id=message.author.id, bits=origin.bits, replied=_replied_to(world, message, origin)
+    )
     pinged = found.pinged
     if message.ephemeral_for is not None:
         pinged = tuple(name for name in pinged if name == world.users[message.ephemeral_for].name)

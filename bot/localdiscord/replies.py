@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DID_NOT_RESPOND = "The application did not respond"
 
 
-class NoReply(Exception):  # noqa: N818 - named for what it says, like the rest
+class NoReply(Exception):
     """The bot did not answer in time, or took its answer back."""
 
 
@@ -110,5 +110,7 @@ class Reply:
                         while event.name != CHANGED:
                             event = await events.get()
             except TimeoutError:
-                state = "no answer" if not self.acknowledged else f"acknowledged with type {self.interaction.answered_with}, now {self.message}"
+                state = (
+                    "no answer" if not self.acknowledged else f"acknowledged with type {self.interaction.answered_with}, now {self.message}"
+                )
                 raise TimeoutError(f"{what} did not come within {seconds:g} s: {state}") from None

@@ -1,9 +1,8 @@
-"""The World's nouns as Discord's JSON. One function per noun, pure."""
+"""Users, applications, servers, channels and webhooks as Discord's JSON. One function per noun, pure."""
 
 from datetime import datetime
 from typing import Any
 
-from bot.localdiscord.messages import EPHEMERAL, Attachment, Author, Message
 from bot.localdiscord.objects import DM, Application, Channel, Guild, Member, Role, User, Webhook, permissions_in
 
 Json = dict[str, Any]
@@ -20,7 +19,7 @@ def user_json(user: User) -> Json:
     return {
         "id": str(user.id),
         "username": user.name,
-        "discriminator": "0000" if user.bot else "0",
+        "discriminator": f"{user.id % 9999 + 1:04}" if user.bot else "0",
         "global_name": None if user.bot else user.display_name,
         "avatar": user.avatar,
         "avatar_decoration_data": None,
@@ -38,11 +37,6 @@ def user_json(user: User) -> Json:
 def me_json(user: User) -> Json:
     """A bot's own account, as GET /users/@me and READY give it."""
     return user_json(user) | {"mfa_enabled": True, "locale": user.locale, "verified": True, "email": None, "premium_type": 0}
-
-
-def author_json(author: Author) -> Json:
-    user = User(author.id, author.name, bot=author.bot, display_name=author.display_name, avatar=author.avatar)
-    return user_json(user)
 
 
 def application_json(application: Application, guilds: int) -> Json:
@@ -205,104 +199,6 @@ def guild_create_json(guild: Guild, viewer_id: int, *, all_members: bool) -> Jso
         "guild_scheduled_events": [],
         "soundboard_sounds": [],
     }
-
-
-def attachment_json(attachment: Attachment, base_url: str) -> Json:
-    url = f"{base_url}/cdn/{attachment.path}"
-    body: Json = {
-        "id": str(attachment.id),
-        "filename": attachment.filename,
-        "size": attachment.size,
-        "url": url,
-        "proxy_url": url,
-        "content_type": attachment.content_type,
-    }
-    if attachment.description is not None:
-        body["description"] = attachment.description
-    if attachment.ephemeral:
-        body["ephemeral"] = True
-    return body
-
-
-def message_json(message: Message, base_url: str) -> Json:
-    """A message as REST gives it. Without its nonce, which Discord shows only to who is there when it is sent."""
-    body = _message_alone(message, base_url)
-    if message.reply_to is None:
-        return body
-    reference: Json = {"type": 0, "channel_id": str(message.channel.id), "message_id": str(message.reply_to)}
-    if message.channel.guild is not None:
-        reference["guild_id"] = str(message.channel.guild.id)
-    target = message.channel.messages.get(message.reply_to)
-    return body | {"message_reference": reference, "referenced_message": None if target is None else _message_alone(target, base_url)}
-
-
-def _message_alone(message: Message, base_url: str) -> Json:
-    """A message without the one it replies to."""
-    body: Json = {
-        "id": str(message.id),
-        "channel_id": str(message.channel.id),
-        "type": message.kind,
-        "content": message.content,
-        "author": author_json(message.author),
-        "mentions": [user_json(user) for user in message.mentions],
-        "mention_roles": [str(role) for role in message.mention_roles],
-        "mention_everyone": message.mention_everyone,
-        "attachments": [attachment_json(item, base_url) for item in message.attachments],
-        "embeds": list(message.embeds),
-        "components": list(message.components),
-        "timestamp": time_text(message.sent_at),
-        "edited_timestamp": None if message.edited_at is None else time_text(message.edited_at),
-        "flags": message.flags,
-        "pinned": message.pinned,
-        "tts": message.tts,
-    }
-    if message.webhook_id is not None:
-        body["webhook_id"] = str(message.webhook_id)
-    if message.application_id is not None:
-        body["application_id"] = str(message.application_id)
-    if message.interaction is not None:
-        body["interaction_metadata"] = message.interaction
-        if message.command_name is not None:
-            body["interaction"] = {
-                "id": message.interaction["id"],
-                "type": 2,
-                "name": message.command_name,
-                "user": message.interaction["user"],
-            }
-    if message.reactions:
-        body["reactions"] = [_reaction_json(emoji, users, message.author.id) for emoji, users in message.reactions]
-    return body
-
-
-def _reaction_json(emoji: str, users: tuple[int, ...], viewer_id: int) -> Json:
-    return {
-        "emoji": {"id": None, "name": emoji},
-        "count": len(users),
-        "count_details": {"burst": 0, "normal": len(users)},
-        "burst_colors": [],
-        "me_burst": False,
-        "burst_me": False,
-        "me": viewer_id in users,
-    }
-
-
-def new_message_json(message: Message, base_url: str) -> Json:
-    """A message in the answer to the request that made it."""
-    body = message_json(message, base_url)
-    return body if message.nonce is None else body | {"nonce": message.nonce}
-
-
-def message_event_json(message: Message, base_url: str) -> Json:
-    """A message as the gateway gives it: with the server and the member, except where only one person sees it."""
-    body = message_json(message, base_url)
-    guild = message.channel.guild
-    if guild is None or message.flags & EPHEMERAL:
-        return body
-    body["guild_id"] = str(guild.id)
-    member = guild.members.get(message.author.id)
-    if member is not None and not message.is_webhook:
-        body["member"] = bare_member_json(member)
-    return body
 
 
 def webhook_json(webhook: Webhook, base_url: str, *, with_user: bool = True, with_token: bool = True) -> Json:

@@ -66,6 +66,10 @@ class World:
         self.events.emit(Event("CHANNEL_CREATE", wire.channel_json(channel), guild, channel))
         return channel
 
+    def tell_channel(self, channel: Channel) -> None:
+        """Say that a channel, or who may do what there, has changed."""
+        self.events.emit(Event("CHANNEL_UPDATE", wire.channel_json(channel), channel.guild, channel))
+
     def remove_channel(self, channel: Channel) -> None:
         """Delete a channel with its messages and webhooks."""
         guild = channel.guild
@@ -84,7 +88,12 @@ class World:
     def give_role(self, guild: Guild, member: Member, role: Role) -> None:
         if role.id not in member.roles:
             member.roles.append(role.id)
-        self.events.emit(Event("GUILD_MEMBER_UPDATE", wire.member_json(member) | {"guild_id": str(guild.id)}, guild))
+        self._tell_member("GUILD_MEMBER_UPDATE", guild, member)
+
+    def take_role(self, guild: Guild, member: Member, role: Role) -> None:
+        if role.id in member.roles:
+            member.roles.remove(role.id)
+        self._tell_member("GUILD_MEMBER_UPDATE", guild, member)
 
     def add_application(self, name: str, *, message_content: bool = False, members_intent: bool = False) -> Application:
         """Register a bot. The privileged intents are off unless said otherwise."""
@@ -96,7 +105,9 @@ class World:
 
     def install(self, application: Application, guild: Guild, *, permissions: int = int(BOT)) -> Member:
         """Invite a bot, with a role of its own that carries these permissions."""
-        role = Role(self.snowflakes.make(), application.name, int(permissions), len(guild.roles), managed=True, application_id=application.id)
+        role = Role(
+            self.snowflakes.make(), application.name, int(permissions), len(guild.roles), managed=True, application_id=application.id
+        )
         guild.roles[role.id] = role
         self._tell_role("GUILD_ROLE_CREATE", guild, role)
         member = self.join(guild, application.user)
@@ -127,7 +138,7 @@ class World:
 
     def join(self, guild: Guild, user: User) -> Member:
         member = guild.members[user.id] = Member(user, self.clock.now())
-        self.events.emit(Event("GUILD_MEMBER_ADD", wire.member_json(member) | {"guild_id": str(guild.id)}, guild))
+        self._tell_member("GUILD_MEMBER_ADD", guild, member)
         return member
 
     def direct(self, application: Application, user: User) -> Channel:
@@ -178,6 +189,11 @@ class World:
     def guilds_of(self, user_id: int) -> list[Guild]:
         return [guild for guild in self.guilds.values() if user_id in guild.members]
 
+    @property
+    def gateway_url(self) -> str:
+        """Where websockets are opened."""
+        return self.base_url.replace("http", "ws", 1) + "/gateway"
+
     def close(self) -> None:
         """Stop its alarms. The World stays readable."""
         self.clock.close()
@@ -186,6 +202,9 @@ class World:
         user = User(self.snowflakes.make(), name, bot=bot, locale=locale)
         self.users[user.id] = user
         return user
+
+    def _tell_member(self, name: str, guild: Guild, member: Member) -> None:
+        self.events.emit(Event(name, wire.member_json(member) | {"guild_id": str(guild.id)}, guild))
 
     def _tell_role(self, name: str, guild: Guild, role: Role) -> None:
         self.events.emit(Event(name, {"guild_id": str(guild.id), "role": wire.role_json(role)}, guild))

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from bot.errors import BrokenArchive
 from bot.tweets.edits import Edits
-from bot.tweets.jsontext import OWN_TWEETS, array_items, kind_of, read_object
-from bot.tweets.longposts import read_long_posts
+from bot.tweets.jsontext import OWN_TWEETS, array_records, kind_of, read_object
+from bot.tweets.longposts import LongPosts
 from bot.tweets.members import Members
 from bot.tweets.reading import NEXT_STEP
 from bot.tweets.records import to_tweet, unwrap
 from bot.tweets.source import Profile, Tweet
-from bot.tweets.tables import table_tweets
+from bot.tweets.tables import table_records
 
 MAX_INDEX_BYTES = 16 << 20
 """Of manifest.js, account.js and user_details.js."""
@@ -141,20 +141,26 @@ def _index(members: Members, name: str) -> dict[str, object]:
     """One of the archive's small files; empty when it is missing or cannot be read, for the tweets can do without."""
     if name not in members.names or members.size(name) > MAX_INDEX_BYTES:
         return {}
-    return read_object(members.part(name))
+    with members.open(name) as stream:
+        return read_object(stream)
 
 
 def _tweets(path: Path, name: str, layout: Layout) -> Iterator[Tweet]:
     with Members(path, name) as members:
         if layout.table is not None:
-            yield from table_tweets(members.part(layout.table))
-        long_posts = read_long_posts(members.part(name) for name in layout.notes)
+            with members.open(layout.table) as stream:
+                yield from (to_tweet(record, where) for where, record in table_records(stream))
+        long_posts = LongPosts()
+        for note in layout.notes:
+            with members.open(note) as stream:
+                long_posts.read(stream)
         edits = Edits()
-        for part in map(members.part, layout.parts):
-            for number, item in enumerate(array_items(part), start=1):
-                record = unwrap(item)
-                if not edits.replaced(record):
-                    yield long_posts.whole(to_tweet(record, f"Tweet {number:,} of {part.name}"))
+        for part in layout.parts:
+            with members.open(part) as stream:
+                for where, item in array_records(stream):
+                    record = unwrap(item)
+                    if not edits.replaced(record):
+                        yield long_posts.whole(to_tweet(record, where))
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -43,8 +43,9 @@ def check_size(counts: Counts) -> str | None:
     missing = MIN_CHARACTERS - counts.characters
     typical = counts.characters / taught if taught else TYPICAL_TWEET_CHARACTERS
     tweets = math.ceil(missing / typical)
-    more = f"{missing:,} characters, about {tweets:,} more tweet{'s' if tweets > 1 else ''}"
-    raise TooLittleText(f"Only {have} can be learnt from, and training needs {MIN_CHARACTERS:,}: {more}, must be added.")
+    raise TooLittleText(
+        f"Only {have} can be learnt from, and training needs {MIN_CHARACTERS:,}: add {missing:,}, which is about {tweets:,} more such tweets."
+    )
 
 
 def split(kept: Sequence[Kept], *, seed: int, share: float = 0.1) -> Dataset:

@@ -15,8 +15,7 @@ class Edits:
         own = str(record.get("id_str") or record.get("id"))
         versions = _versions(record)
         if own in versions:
-            self._replaced.update(versions[: versions.index(own)])
-            return own != versions[-1]
+            self._replaced.update(versions[:-1])
         return own in self._replaced
 
 

@@ -1,16 +1,18 @@
 """Reads whatever file of tweets a person gives: what it is is told by its content first, then by its name."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bot.errors import BadInput, BrokenArchive
 from bot.tweets.archive import read_archive
-from bot.tweets.jsontext import array_items, assigned_name, line_objects
-from bot.tweets.reading import NEXT_STEP, Part, encoding_of, file_part, lines
-from bot.tweets.records import to_profile, to_tweet, unwrap
+from bot.tweets.jsontext import array_records, assigned_name, line_records
+from bot.tweets.reading import NEXT_STEP, Stream, encoding_of, lines, open_stream
+from bot.tweets.records import Record, to_profile, to_tweet, unwrap
 from bot.tweets.source import Profile, Tweet
-from bot.tweets.tables import find_delimiter, table_tweets
+from bot.tweets.tables import find_delimiter, table_records
+
+Reader = Callable[[Stream], Iterator[Record]]
 
 MAX_TWEETS = 1_000_000
 MAX_FILE_BYTES = 2 << 30
@@ -45,6 +47,8 @@ def read_source(path: Path, *, file_name: str | None = None) -> tuple[Profile, I
         BrokenArchive: damaged, hostile, or of no known layout; the same holds.
     """
     name = file_name or path.name
+    if path.is_dir():
+        raise BadInput(f"{name} is a folder. Give the file data/tweets.js in it, or the zip as X made it.")
     if not path.is_file():
         raise BadInput(f"There is no file {name}. {NEXT_STEP}")
     with path.open("rb") as file:
@@ -54,7 +58,7 @@ def read_source(path: Path, *, file_name: str | None = None) -> tuple[Profile, I
     else:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise BadInput(f"{name} is larger than {MAX_FILE_BYTES >> 20:,} MiB. Send a part of it.")
-        profile, tweets = _read_text_file(file_part(path, name), head, Path(name).suffix.lower())
+        profile, tweets = _read_text_file(path, name, head)
     return profile, _limited(tweets, name)
 
 
@@ -65,35 +69,43 @@ def _limited(tweets: Iterator[Tweet], name: str) -> Iterator[Tweet]:
         yield tweet
 
 
-def _read_text_file(part: Part, head: bytes, suffix: str) -> tuple[Profile, Iterator[Tweet]]:
-    _refuse_binary(part.name, head, suffix)
+def _read_text_file(path: Path, name: str, head: bytes) -> tuple[Profile, Iterator[Tweet]]:
+    suffix = Path(name).suffix.lower()
+    _refuse_binary(name, head, suffix)
     # A letter may be cut in two where the head ends, and what is wrong in it is told when it is read.
     text = head.decode(encoding_of(head), errors="ignore")
     if not text.strip():
-        raise BadInput(f"{part.name} is empty. {NEXT_STEP}")
+        raise BadInput(f"{name} is empty. {NEXT_STEP}")
     if _WEB_PAGE.match(text):
-        raise BadInput(f"{part.name} is a web page. {NEXT_STEP}")
-    if assigned_name(text) or _JSON_ARRAY.match(text) or (suffix in {".js", ".json"} and text.lstrip().startswith("[")):
-        return _read_array(part)
-    if _JSON_OBJECT.match(text) or suffix in {".json", ".jsonl", ".ndjson"}:
-        return _read_json_lines(part)
-    if suffix in {".csv", ".tsv"} or (suffix in _TEXT_SUFFIXES and _is_header(text)):
-        return Profile(), table_tweets(part)
-    if suffix in _TEXT_SUFFIXES:
-        return Profile(), _read_lines(part)
-    raise BadInput(f"{part.name} is no file of tweets that Mynah knows. {NEXT_STEP}")
+        raise BadInput(f"{name} is a web page. {NEXT_STEP}")
+    reader = _choose_reader(text, suffix)
+    if reader is None:
+        raise BadInput(f"{name} is no file of tweets that Mynah knows. {NEXT_STEP}")
+    with open_stream(path, name) as stream:
+        _, first = next(reader(stream), ("", {}))
+    return to_profile(unwrap(first)), _tweets(path, name, reader)
 
 
 def _refuse_binary(name: str, head: bytes, suffix: str) -> None:
     if not head:
         raise BadInput(f"{name} is empty. {NEXT_STEP}")
     kind = next((kind for mark, kind in _BINARY.items() if head.startswith(mark)), None)
-    if kind is None and b"\0" in head and encoding_of(head) in {"utf-8", "utf-8-sig"}:
+    if kind is None and b"\0" in head and encoding_of(head).startswith("utf-8"):
         kind = "no text, or UTF-16 without its mark"
     if kind is not None:
         raise BadInput(f"{name} is {kind}. {NEXT_STEP}")
     if suffix == ".zip":
         raise BrokenArchive(f"{name} is no zip, whatever its name says. Download it again and send the whole file.")
+
+
+def _choose_reader(head: str, suffix: str) -> Reader | None:
+    if assigned_name(head) or _JSON_ARRAY.match(head) or (suffix in {".js", ".json"} and head.lstrip().startswith("[")):
+        return array_records
+    if _JSON_OBJECT.match(head) or suffix in {".json", ".jsonl", ".ndjson"}:
+        return line_records
+    if suffix in {".csv", ".tsv"} or (suffix in _TEXT_SUFFIXES and _is_header(head)):
+        return table_records
+    return _text_records if suffix in _TEXT_SUFFIXES else None
 
 
 def _is_header(text: str) -> bool:
@@ -103,19 +115,13 @@ def _is_header(text: str) -> bool:
     return delimiter is not None and delimiter in header and all(len(cell) <= 40 for cell in header.split(delimiter))
 
 
-def _read_array(part: Part) -> tuple[Profile, Iterator[Tweet]]:
-    first = unwrap(next(array_items(part), {}))
-    return to_profile(first), (
-        to_tweet(unwrap(item), f"Tweet {number:,} of {part.name}") for number, item in enumerate(array_items(part), start=1)
-    )
-
-
-def _read_json_lines(part: Part) -> tuple[Profile, Iterator[Tweet]]:
-    _, first = next(line_objects(part), (0, {}))
-    return to_profile(first), (to_tweet(unwrap(record), f"Line {number:,} of {part.name}") for number, record in line_objects(part))
-
-
-def _read_lines(part: Part) -> Iterator[Tweet]:
-    for number, line in enumerate(lines(part), start=1):
+def _text_records(stream: Stream) -> Iterator[Record]:
+    for number, line in enumerate(lines(stream), start=1):
         if line.strip():
-            yield to_tweet({"text": line}, f"Line {number:,} of {part.name}")
+            yield f"Line {number:,} of {stream.name}", {"text": line.strip()}
+
+
+def _tweets(path: Path, name: str, reader: Reader) -> Iterator[Tweet]:
+    with open_stream(path, name) as stream:
+        for where, record in reader(stream):
+            yield to_tweet(unwrap(record), where)

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bot.errors import BadInput, BrokenArchive
-from bot.tweets.reading import NEXT_STEP, Part, lines, pieces
+from bot.tweets.reading import NEXT_STEP, Stream, lines, pieces
+from bot.tweets.records import Record
 
 MAX_ITEM_CHARACTERS = 4_000_000
 """One tweet with all that X knows about it is some 2,000 characters, at most 30,000."""
@@ -30,38 +31,38 @@ def kind_of(name: str) -> str | None:
     return match[1] if match else None
 
 
-def array_items(part: Part, *, kinds: Sequence[str] = OWN_TWEETS) -> Iterator[dict[str, object]]:
-    """The objects of the one array in `part`, each as soon as it was read. A file of an archive must be one of `kinds`.
+def array_records(stream: Stream, *, kinds: Sequence[str] = OWN_TWEETS) -> Iterator[Record]:
+    """The objects of the one array in `stream`, each as soon as it was read. A file of an archive must be one of `kinds`.
 
     Not ijson: its path of a hundred thousand nested brackets filled the memory.
 
     Raises:
         BrokenArchive: no array of objects, or one that is damaged or cut short.
-        BadInput: bytes that are no text.
+        BadInput: an archive's file of another kind, or bytes that are no text.
     """
-    window = _Window(part)
+    window = _Window(stream)
     window.fill()
     kind = kind_of(assigned_name(window.text) or "")
     if kind is not None and kind not in kinds:
-        raise BadInput(f"{part.name} holds the archive's {kind}, not the person's own tweets. {NEXT_STEP}")
+        raise BadInput(f"{stream.name} holds the archive's {kind}, not the person's own tweets. {NEXT_STEP}")
     window.position = window.text.find("[") + 1
     if not window.position:
-        raise BrokenArchive(f"{part.name} holds no list of tweets. {NEXT_STEP}")
+        raise BrokenArchive(f"{stream.name} holds no list of tweets. {NEXT_STEP}")
     count = 0
     while (item := window.next_item(count)) is not None:
         count += 1
-        yield item
-    window.expect_end(count)
+        yield f"Tweet {count:,} of {stream.name}", item
+    window.expect_end()
 
 
 class _Window:
     """The part of a long text that is being read, refilled as it is used up."""
 
-    def __init__(self, part: Part) -> None:
-        self.name = part.name
+    def __init__(self, stream: Stream) -> None:
+        self.name = stream.name
         self.text = ""
         self.position = 0
-        self._pieces = pieces(part)
+        self._pieces = pieces(stream)
         self._decoder = json.JSONDecoder()
 
     def fill(self) -> bool:
@@ -82,32 +83,32 @@ class _Window:
                 item, end = self._decoder.raw_decode(self.text, self.position)
             except (ValueError, RecursionError) as error:
                 if len(self.text) - self.position > MAX_ITEM_CHARACTERS or isinstance(error, RecursionError):
-                    raise BrokenArchive(f"{self.name} is damaged after {count:,} tweets. {_AGAIN}") from error
+                    raise BrokenArchive(f"{self.name} is damaged at tweet {count + 1:,}. {_AGAIN}") from error
                 if not self.fill():
-                    raise BrokenArchive(f"{self.name} breaks off or is damaged after {count:,} tweets. {_AGAIN}") from error
+                    raise BrokenArchive(f"{self.name} breaks off or is damaged at tweet {count + 1:,}. {_AGAIN}") from error
                 continue
             if not isinstance(item, dict):
                 raise BrokenArchive(f"{self.name} is not a list of tweets: item {count + 1:,} is no object. {NEXT_STEP}")
             self.position = end
             return item
 
-    def expect_end(self, count: int) -> None:
+    def expect_end(self) -> None:
         """Read to the end of the text, so that a zip's checksum is looked at."""
         more = True
         while more:
             if self.text[self.position :].strip().strip(";"):
-                raise BrokenArchive(f"{self.name} goes on after its list of {count:,} tweets. Send each list as its own file.")
+                raise BrokenArchive(f"{self.name} goes on after its list of tweets. Send each list as its own file.")
             self.position = len(self.text)
             more = self.fill()
 
 
-def line_objects(part: Part) -> Iterator[tuple[int, dict[str, object]]]:
-    """The objects of JSON lines with the number of their line; empty lines are skipped.
+def line_records(stream: Stream) -> Iterator[Record]:
+    """The objects of JSON lines; empty lines are skipped.
 
     Raises:
         BadInput: a line that is no JSON object, or bytes that are no text.
     """
-    for number, line in enumerate(lines(part), start=1):
+    for number, line in enumerate(lines(stream), start=1):
         if not line.strip():
             continue
         try:
@@ -115,13 +116,13 @@ def line_objects(part: Part) -> Iterator[tuple[int, dict[str, object]]]:
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
-            raise BadInput(f"{part.name} is not JSON lines: line {number:,} is no JSON object. One tweet per line, or one JSON array.")
-        yield number, record
+            raise BadInput(f"{stream.name} is not JSON lines: line {number:,} is no JSON object. One tweet per line, or one JSON array.")
+        yield f"Line {number:,} of {stream.name}", record
 
 
-def read_object(part: Part) -> dict[str, object]:
+def read_object(stream: Stream) -> dict[str, object]:
     """The one object of a small file such as `manifest.js`; empty when there is none that can be read."""
-    text = "".join(pieces(part))
+    text = "".join(pieces(stream))
     start = text.find("=") + 1
     try:
         value = json.loads(text[start:].strip().rstrip(";"))

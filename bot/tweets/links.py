@@ -2,7 +2,6 @@
 
 A rule only ever looks beside a link; a text without links is left as it is.
 """
-# ruff: noqa: RUF001  -- dashes, quotation marks and brackets of every script are what this file is about
 
 import regex
 
@@ -44,7 +43,7 @@ def _close(before: str, after: str) -> str:
     left = _POINTER_WORD.sub("", left).rstrip()
     if len(right) == len(after):
         right = _without_surplus(left, right)
-        if right[:1] in _ENDS_SENTENCE:
+        if left and right[:1] in _ENDS_SENTENCE:
             return _without_pointers(left) + right
     if not right:
         return _without_pointers(left)

@@ -5,12 +5,12 @@ They belong together when they were written within seconds of each other and one
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bot.tweets.cleaning import unescape
-from bot.tweets.jsontext import array_items
-from bot.tweets.reading import Part
+from bot.tweets.jsontext import array_records
+from bot.tweets.reading import Stream
 from bot.tweets.records import parse_time
 from bot.tweets.source import Tweet
 
@@ -19,16 +19,28 @@ APART_S = 10
 MIN_BEGINNING = 20
 """Characters that must agree."""
 
-_LINK_OR_CUT = re.compile(r"https?:|…\s*\Z")
+_LINK_OR_CUT = re.compile(r"…?\s*https?:|…\s*\Z")
 _MENTIONS = re.compile(r"(?:@\w+\s+)*")
 
 
 class LongPosts:
     """The whole texts, by the second in which they were written."""
 
-    def __init__(self, texts: Mapping[int, list[str]]) -> None:
-        """`texts` by their time in seconds."""
-        self._texts = texts
+    def __init__(self) -> None:
+        """None is known."""
+        self._texts: dict[int, list[str]] = defaultdict(list)
+
+    def read(self, stream: Stream) -> None:
+        """Remember the posts in note-tweet.js or one of its parts."""
+        for _, item in array_records(stream, kinds=("note_tweet",)):
+            note = item.get("noteTweet", item)
+            if not isinstance(note, Mapping):
+                continue
+            core = note.get("core")
+            text = core.get("text") if isinstance(core, Mapping) else None
+            time = parse_time(str(note.get("createdAt")))
+            if isinstance(text, str) and time is not None:
+                self._texts[int(time.timestamp())].append(text)
 
     def whole(self, tweet: Tweet) -> Tweet:
         """`tweet` with its whole text, where that is known."""
@@ -43,20 +55,6 @@ class LongPosts:
                 if len(text) > len(beginning) and _split_mentions(unescape(text))[1].startswith(beginning):
                     return replace(tweet, text=text if text.startswith("@") else mentions + text, truncated=False)
         return tweet
-
-
-def read_long_posts(parts: Iterable[Part]) -> LongPosts:
-    """Read every note-tweet.js."""
-    texts: dict[int, list[str]] = defaultdict(list)
-    for part in parts:
-        for item in array_items(part, kinds=("note_tweet",)):
-            note = item.get("noteTweet", item)
-            core = note.get("core") if isinstance(note, Mapping) else None
-            text = core.get("text") if isinstance(core, Mapping) else None
-            time = parse_time(str(note.get("createdAt"))) if isinstance(note, Mapping) else None
-            if isinstance(text, str) and time is not None:
-                texts[int(time.timestamp())].append(text)
-    return LongPosts(texts)
 
 
 def _split_mentions(text: str) -> tuple[str, str]:

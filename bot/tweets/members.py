@@ -9,14 +9,13 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
 
 from bot.errors import BrokenArchive
-from bot.tweets.reading import Part, Readable
+from bot.tweets.reading import Stream
 
 MIB = 1 << 20
 MAX_MEMBERS = 300_000
@@ -76,12 +75,13 @@ class Members:
         """Bytes, unpacked, as the zip claims."""
         return self._infos[name].file_size
 
-    def part(self, name: str) -> Part:
-        """One member, to be read."""
-        return Part(f"{name} in {self.name}", lambda: self._open(name))
-
     @contextmanager
-    def _open(self, name: str) -> Iterator[Readable]:
+    def open(self, name: str) -> Iterator[Stream]:
+        """One member, to be read.
+
+        Raises:
+            BrokenArchive: locked or damaged; also while it is read, or when more is read than any archive of tweets unpacks to.
+        """
         info = self._infos[name]
         if info.flag_bits & 0x1:
             raise BrokenArchive(f"{self.name} is locked with a password. Send it without one.")
@@ -93,7 +93,7 @@ class Members:
         except _DAMAGE as error:
             raise self._damaged(name) from error
         with file:
-            yield _Counted(lambda size: self._read(file, name, size))
+            yield Stream(f"{name} in {self.name}", lambda size: self._read(file, name, size))
 
     def _read(self, file: IO[bytes], name: str, size: int) -> bytes:
         try:
@@ -111,13 +111,6 @@ class Members:
 
     def _damaged(self, name: str) -> BrokenArchive:
         return BrokenArchive(f"{name} in {self.name} is damaged. Download the archive again and send the whole file.")
-
-
-@dataclass(frozen=True)
-class _Counted:
-    """A member whose bytes are counted as they are read."""
-
-    read: Callable[[int], bytes]
 
 
 def _check_list_size(path: Path, name: str) -> None:

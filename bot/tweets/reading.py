@@ -7,10 +7,9 @@ shows: a guess would teach broken letters.
 import codecs
 import io
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from bot.errors import BadInput
 
@@ -31,24 +30,21 @@ _MARKS = {
 }
 
 
-class Readable(Protocol):
-    """Bytes, some at a time."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes, none at the end."""
-
-
 @dataclass(frozen=True)
-class Part:
-    """A file, or one member of a zip: bytes with the name that a message calls them by."""
+class Stream:
+    """An open file, or an open member of a zip."""
 
     name: str
-    open: Callable[[], AbstractContextManager[Readable]]
+    """What a message calls it."""
+    read: Callable[[int], bytes]
+    """At most so many bytes, none at the end."""
 
 
-def file_part(path: Path, name: str) -> Part:
+@contextmanager
+def open_stream(path: Path, name: str) -> Iterator[Stream]:
     """The file at `path`, called `name`."""
-    return Part(name, lambda: path.open("rb"))
+    with path.open("rb") as file:
+        yield Stream(name, file.read)
 
 
 def encoding_of(head: bytes) -> str:
@@ -56,37 +52,34 @@ def encoding_of(head: bytes) -> str:
     return next((encoding for mark, encoding in _MARKS.items() if head.startswith(mark)), "utf-8")
 
 
-def pieces(part: Part) -> Iterator[str]:
-    """The text of `part`, about 1 MiB at a time, without a byte order mark.
+def pieces(stream: Stream) -> Iterator[str]:
+    """The text of `stream`, about 1 MiB at a time, without a byte order mark.
 
     Raises:
         BadInput: a byte that is no text in this encoding, with its line.
     """
     line = 1
-    with part.open() as file:
-        data = file.read(PIECE_BYTES)
-        encoding = encoding_of(data)
-        decoder = codecs.getincrementaldecoder(encoding)()
-        while True:
-            try:
-                text = decoder.decode(data, final=not data)
-            except UnicodeDecodeError as error:
-                wrong = error.object[error.start]
-                line += error.object.count(b"\n", 0, error.start)
-                message = f"{part.name} is not {encoding.removesuffix('-sig').upper()} text: line {line} holds the byte 0x{wrong:02X}."
-                raise BadInput(f"{message} Save it as UTF-8 and send it again.") from error
-            except UnicodeError as error:  # what the UTF-16 and UTF-32 decoders say when their mark is missing
-                raise BadInput(f"{part.name} is not {encoding.upper()} text. Save it as UTF-8 and send it again.") from error
-            line += text.count("\n")
-            if text:
-                yield text
-            if not data:
-                return
-            data = file.read(PIECE_BYTES)
+    data = stream.read(PIECE_BYTES)
+    encoding = encoding_of(data)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    while True:
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            wrong = error.object[error.start]
+            line += error.object.count(b"\n", 0, error.start)
+            message = f"{stream.name} is not {encoding.removesuffix('-sig').upper()} text: line {line:,} holds the byte 0x{wrong:02X}."
+            raise BadInput(f"{message} Save it as UTF-8 and send it again.") from error
+        line += text.count("\n")
+        if text:
+            yield text
+        if not data:
+            return
+        data = stream.read(PIECE_BYTES)
 
 
-def lines(part: Part) -> Iterator[str]:
-    r"""The lines of `part`, each with its \n, whichever of \r\n, \n and \r ended it.
+def lines(stream: Stream) -> Iterator[str]:
+    r"""The lines of `stream`, each with its \n, whichever of \r\n, \n and \r ended it.
 
     Raises:
         BadInput: a line of more than 4,000,000 characters, or a byte that is no text.
@@ -94,14 +87,14 @@ def lines(part: Part) -> Iterator[str]:
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     rest = ""
     number = 1
-    for piece in pieces(part):
+    for piece in pieces(stream):
         *whole, rest = (rest + newlines.decode(piece)).split("\n")
         for line in whole:
             yield line + "\n"
         number += len(whole)
         if len(rest) > MAX_LINE_CHARACTERS:
             raise BadInput(
-                f"{part.name} is not made of tweets: line {number} is longer than {MAX_LINE_CHARACTERS:,} characters. {NEXT_STEP}"
+                f"{stream.name} is not made of tweets: line {number} is longer than {MAX_LINE_CHARACTERS:,} characters. {NEXT_STEP}"
             )
     rest += newlines.decode("", final=True)
     if rest:

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from bot.errors import BadInput
 from bot.tweets.source import Profile, Tweet
 
+Record = tuple[str, Mapping[str, object]]
+"""Where it stands, for a message ("Line 7 of tweets.csv"), and its fields."""
+
 TEXT_FIELDS = ("full_text", "text", "tweet", "content")
 """Where the text stands, the best first."""
 _ID_FIELDS = ("id_str", "id", "tweet_id")
@@ -38,7 +41,7 @@ def to_tweet(record: Mapping[str, object], where: str) -> Tweet:
         text,
         id=None if identity is None else str(identity),
         created_at=parse_time(time),
-        is_retweet=_is_true(record.get("is_retweet")) or any(record.get(field) for field in _RETWEETED_FIELDS),
+        is_retweet=_is_true(record.get("is_retweet")) or any(_is_given(record.get(field)) for field in _RETWEETED_FIELDS),
         truncated=_is_true(record.get("truncated")),
     )
 
@@ -53,7 +56,7 @@ def to_profile(record: Mapping[str, object]) -> Profile:
 
 def parse_time(text: str) -> datetime | None:
     """The moment in any of the forms that sources write, or None; without a zone it is UTC."""
-    for read in (datetime.fromisoformat, _read_api_time, _read_grailbird_time):
+    for read in (datetime.fromisoformat, _read_api_time, _read_grailbird_time) if text else ():
         try:
             time = read(text)
         except ValueError:
@@ -72,6 +75,11 @@ def _read_grailbird_time(text: str) -> datetime:
 
 def _is_true(value: object) -> bool:
     return value is True or str(value).strip().lower() in {"true", "1", "yes"}
+
+
+def _is_given(value: object) -> bool:
+    """Tables write an absent value in many ways."""
+    return str(value or "").strip().lower() not in {"", "0", "nan", "none", "null"}
 
 
 def _text(value: object) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.localdiscord import Server, World, serve
-from tests.discord.openapi import check_dispatch, check_exchanges
+from tests.discord.openapi import check_dispatch, check_exchanges, check_reply
 
 
 @asynccontextmanager
@@ -22,6 +22,13 @@ async def checked_world(world: World | None = None) -> AsyncIterator[Server]:
 def check_world(world: World) -> None:
     """Assert that everything which went over the wires of a world fits the description, and that the world itself did not fail."""
     problems = check_exchanges(world.exchanges)
+    assert not problems, "\n".join(problems)
+    check_answers(world)
+
+
+def check_answers(world: World) -> None:
+    """Assert the half that the world is to answer for: its replies and its events. What it was asked may have been wrong."""
+    problems = [f"{e.method} {e.path}: {problem}" for e in world.exchanges for problem in check_reply(e)]
     problems += [problem for dispatch in world.dispatches for problem in check_dispatch(dispatch.event, dispatch.data)]
     problems += [f"{e.method} {e.path}: the local Discord failed" for e in world.exchanges if e.status == 500]
     assert not problems, "\n".join(dict.fromkeys(problems))

@@ -42,25 +42,31 @@ class Exchange(Protocol):
     def response(self) -> bytes: ...
 
 
+SCHEMAS = "/components/schemas/"
+ANY_CHANNEL = "/paths/~1channels~1{channel_id}/get/responses/200/content/application~1json/schema"
 GATEWAY = {
-    "READY": {"user": "UserPIIResponse"},
-    "GUILD_CREATE": {"": "GuildResponse", "channels/*": "GuildChannelResponse", "members/*": "GuildMemberResponse"},
-    "GUILD_UPDATE": {"": "GuildResponse"},
-    "CHANNEL_CREATE": {"": "GuildChannelResponse"},
-    "CHANNEL_UPDATE": {"": "GuildChannelResponse"},
-    "MESSAGE_CREATE": {"": "MessageResponse"},
-    "MESSAGE_UPDATE": {"": "MessageResponse"},
+    "READY": {"user": SCHEMAS + "UserPIIResponse"},
+    "GUILD_CREATE": {
+        "": SCHEMAS + "GuildResponse",
+        "channels/*": SCHEMAS + "GuildChannelResponse",
+        "members/*": SCHEMAS + "GuildMemberResponse",
+    },
+    "GUILD_UPDATE": {"": SCHEMAS + "GuildResponse"},
+    "CHANNEL_CREATE": {"": SCHEMAS + "GuildChannelResponse"},
+    "CHANNEL_UPDATE": {"": SCHEMAS + "GuildChannelResponse"},
+    "MESSAGE_CREATE": {"": SCHEMAS + "MessageResponse"},
+    "MESSAGE_UPDATE": {"": SCHEMAS + "MessageResponse"},
     "INTERACTION_CREATE": {
-        "member": "GuildMemberResponse",
-        "user": "UserResponse",
-        "channel": "GuildChannelResponse",
-        "message": "MessageResponse",
-        "data/resolved/users/*": "UserResponse",
-        "data/resolved/roles/*": "GuildRoleResponse",
-        "data/resolved/attachments/*": "MessageAttachmentResponse",
+        "member": SCHEMAS + "GuildMemberResponse",
+        "user": SCHEMAS + "UserResponse",
+        "channel": ANY_CHANNEL,
+        "message": SCHEMAS + "MessageResponse",
+        "data/resolved/users/*": SCHEMAS + "UserResponse",
+        "data/resolved/roles/*": SCHEMAS + "GuildRoleResponse",
+        "data/resolved/attachments/*": SCHEMAS + "MessageAttachmentResponse",
     },
 }
-"""The description has no gateway payloads, but the objects in them are the same as over REST: path in the payload → schema."""
+"""The description has no gateway payloads, but the objects in them are the same as over REST: path in the payload → pointer to its schema."""
 
 _formats = FormatChecker(formats=())
 
@@ -146,9 +152,9 @@ def check_reply(exchange: Exchange) -> list[str]:
 def check_dispatch(event: str, data: object) -> list[str]:
     """What is wrong with the objects inside a gateway event, as far as the description knows them."""
     problems: list[str] = []
-    for path, schema in GATEWAY.get(event, {}).items():
+    for path, pointer in GATEWAY.get(event, {}).items():
         for where, value in values_at(data, path):
-            problems += [f"{event} {where}: {error}" for error in check_value(f"/components/schemas/{schema}", value)]
+            problems += [f"{event} {where}: {error}" for error in check_value(pointer, value)]
     return problems
 
 
@@ -181,13 +187,17 @@ def find_operation(method: str, path: str) -> Operation | None:
     """The operation that a request asks for; a literal part of a template goes before a parameter (`@original` before `{message_id}`)."""
     if not API_PREFIX.match(path):
         return None
-    bare = API_PREFIX.sub("", path)
-    return next((operation for operation in _operations().get(method.lower(), ()) if operation.pattern.fullmatch(bare)), None)
+    return next((operation for operation in _operations().get(method.lower(), ()) if operation.pattern.fullmatch(_bare(path))), None)
+
+
+def _bare(path: str) -> str:
+    """The path as templates have it: without the API's prefix, and with what clients escape (`%40original`) as it is meant."""
+    return "/".join(unquote(part).replace("/", "%2F") for part in API_PREFIX.sub("", path).split("/"))
 
 
 def _check_parameters(operation: Operation, exchange: Exchange) -> Iterator[str]:
-    matched = operation.pattern.fullmatch(API_PREFIX.sub("", exchange.path))
-    in_path = {name: unquote(value) for name, value in (matched.groupdict() if matched else {}).items()}
+    matched = operation.pattern.fullmatch(_bare(exchange.path))
+    in_path = matched.groupdict() if matched else {}
     for place, given in (("path", in_path), ("query", exchange.query)):
         for name, value in given.items():
             known_place, pointer = operation.parameters.get(name, ("", ""))

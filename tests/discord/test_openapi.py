@@ -121,6 +121,7 @@ GOOD = {
         },
     ),
     "edit of the original": sent("PATCH", ORIGINAL, {"content": "done", "components": [row(button())]}),
+    "edit of the original, escaped": sent("PATCH", ORIGINAL.replace("@", "%40"), {"content": "done"}),
     "followup": sent("POST", EXECUTE, {"content": "more"}, wait="1"),
     "send": sent("POST", MESSAGES, {"content": "hello", "nonce": "18446744073709551615", "enforce_nonce": True, "tts": False}),
     "send that pings nobody": sent("POST", MESSAGES, {"content": "hello", "allowed_mentions": {"parse": []}}),

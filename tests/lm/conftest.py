@@ -13,6 +13,9 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, Pretrain
 from bot.tweets.cleaning import Kept
 from bot.tweets.dataset import Dataset
 
+# Several threads on matrices this small only wait for each other.
+torch.set_num_threads(1)
+
 WHO = ["The heron", "My kettle", "An old tram", "This umbrella", "The night baker", "A stubborn goat"]
 WHAT = ["hums", "waits", "grumbles", "dances", "forgets everything", "asks for more rain"]
 WHERE = ["by the canal", "under the café roof", "in the archive", "behind platform nine", "until morning", "at the 東京 desk 🦉"]
@@ -73,5 +76,5 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def dataset() -> Dataset:
     texts = sentences()
     random.Random(5).shuffle(texts)
-    kept = [Kept(text=t, cut=i % 9 == 0, created_at=None) for i, t in enumerate(texts[:90])]
+    kept = [Kept(text=t, cut=i % 9 == 0) for i, t in enumerate(texts[:90])]
     return Dataset(train=tuple(kept[:75]), heldout=tuple(kept[75:]), sha256="0" * 64)

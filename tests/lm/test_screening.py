@@ -110,8 +110,12 @@ def test_the_verdict_is_whole(text: str, tweets: list[str]):
         assert text not in tweets
 
 
-MENTIONS = st.sampled_from(["@everyone", "@here", "@Everyone", "<@1>", "<@!1>", "<@&1>", "<#1>", "<:a:1>", "<a:b:1>", "</x:1>", "<t:1>", "<id:x>"])
-MARKUP = st.sampled_from(["**", "__", "`", "```", "||", "~~", "# ", "-# ", "> ", ">>> ", "- ", "1. ", "[a](b)", "\\", "\n", "@nasa", "<", "@"])
+MENTIONS = st.sampled_from(
+    ["@everyone", "@here", "@Everyone", "<@1>", "<@!1>", "<@&1>", "<#1>", "<:a:1>", "<a:b:1>", "</x:1>", "<t:1>", "<id:x>"]
+)
+MARKUP = st.sampled_from(
+    ["**", "__", "`", "```", "||", "~~", "# ", "-# ", "> ", ">>> ", "- ", "1. ", "[a](b)", "\\", "\n", "@nasa", "<", "@"]
+)
 
 
 @given(st.lists(st.one_of(MENTIONS, MARKUP, PLAIN)).map("".join))

@@ -1,5 +1,6 @@
 """Clients with nothing of a library between the test and the wire: one for REST, one for the gateway."""
 
+import io
 import json
 import zlib
 from collections.abc import AsyncIterator
@@ -70,7 +71,7 @@ class Rest:
             data = aiohttp.FormData()
             data.add_field("payload_json", json.dumps(body or {}), content_type="application/json")
             for name, content in files.items():
-                data.add_field(name, content, filename=f"{name}.txt", content_type="application/octet-stream")
+                data.add_field(name, io.BytesIO(content), filename=f"{name}.txt", content_type="application/octet-stream")
         elif raw is not None or body is not None:
             headers["Content-Type"] = "application/json"
             data = raw if raw is not None else json.dumps(body).encode()

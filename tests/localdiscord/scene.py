@@ -8,7 +8,9 @@ from typing import Any
 
 import aiohttp
 
-from bot.localdiscord import Application, Channel, Guild, Person, Server, World, serve
+from bot.localdiscord import Person, Server, World, serve
+from bot.localdiscord.objects import Application, Channel, Guild
+from tests.discord.checked import check_answers
 from tests.localdiscord.raw import GUILD_MESSAGES, GUILDS, Answer, Gateway, Rest, connected
 
 Json = dict[str, Any]
@@ -90,7 +92,10 @@ class Scene:
 
 @asynccontextmanager
 async def scene_with_bot(*, permissions: int = MANAGE_WEBHOOKS | MENTION_EVERYONE) -> AsyncIterator[Scene]:
-    """A bot that has identified and has one command; its permissions are those of everyone and these."""
+    """A bot that has identified and has one command; its permissions are those of everyone and these.
+
+    At the end everything that the world answered or sent is held to Discord's description.
+    """
     world = World()
     guild = world.add_guild("Aviary")
     channel, hidden, muted = guild.add_channel("general"), guild.add_channel("cellar"), guild.add_channel("library")
@@ -111,3 +116,4 @@ async def scene_with_bot(*, permissions: int = MANAGE_WEBHOOKS | MENTION_EVERYON
             for task in scene.started:
                 task.cancel()
             await asyncio.gather(*scene.started, return_exceptions=True)
+    check_answers(world)

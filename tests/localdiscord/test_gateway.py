@@ -66,7 +66,7 @@ async def test_ready_and_the_servers(query: str, scene: Scene, session: aiohttp.
         assert check_dispatch("READY", ready) == []
         assert check_dispatch("GUILD_CREATE", guild) == []
         for number in range(3):
-            await scene.alice.say(f"hello {number} " + "wörter " * 40, channel=scene.channel)
+            scene.alice.send(scene.channel, f"hello {number} " + "wörter " * 40)
             assert (await gateway.event("MESSAGE_CREATE"))["author"]["username"] == "alice"
         assert [payload["s"] for payload in gateway.seen if payload["op"] == DISPATCH] == list(range(1, (gateway.seq or 0) + 1))
 
@@ -98,8 +98,8 @@ async def test_resume_brings_what_was_missed(code: int, compress: str, scene: Sc
         await first.identify(scene.app.token, GUILDS | GUILD_MESSAGES)
         await first.event("GUILD_CREATE")
         await first.socket.close(code=code)
-    await scene.alice.say("one", channel=scene.channel)
-    await scene.alice.say("two", channel=scene.channel)
+    scene.alice.send(scene.channel, "one")
+    scene.alice.send(scene.channel, "two")
     async with connected(session, first.resume_url, query=query) as second:
         await second.receive()
         await second.send(RESUME, {"token": scene.app.token, "session_id": first.session_id, "seq": first.seq})
@@ -111,7 +111,7 @@ async def test_resume_brings_what_was_missed(code: int, compress: str, scene: Sc
         missed = [payload for payload in second.seen if payload["t"] == "MESSAGE_CREATE"]
         assert len(missed) == 2
         assert [payload["s"] for payload in second.seen if payload["op"] == DISPATCH] == [(first.seq or 0) + n for n in (1, 2, 3)]
-        await scene.alice.say("three", channel=scene.channel)
+        scene.alice.send(scene.channel, "three")
         await second.event("MESSAGE_CREATE")
 
 
@@ -186,21 +186,21 @@ async def test_without_its_intent_no_message_is_heard(scene: Scene, session: aio
     async with connected(session, address) as gateway:
         await gateway.identify(scene.app.token, GUILDS)
         await gateway.event("GUILD_CREATE")
-        await scene.alice.say("hello", channel=scene.channel)
+        scene.alice.send(scene.channel, "hello")
         await gateway.send(HEARTBEAT, gateway.seq)
         assert (await gateway.receive())["op"] == ACK
 
 
 async def test_without_message_content_the_words_are_blank(scene: Scene) -> None:
-    await scene.alice.say("hello", channel=scene.channel)
+    scene.alice.send(scene.channel, "hello")
     assert (await scene.gateway.event("MESSAGE_CREATE"))["content"] == ""
-    await scene.alice.say(f"hello <@{scene.app.id}>", channel=scene.channel)
+    scene.alice.send(scene.channel, f"hello <@{scene.app.id}>")
     assert (await scene.gateway.event("MESSAGE_CREATE"))["content"] == f"hello <@{scene.app.id}>", "but for what is said to the bot"
     await scene.send("mine")
     assert (await scene.gateway.event("MESSAGE_CREATE"))["content"] == "mine", "and by it"
 
 
 async def test_a_channel_that_the_bot_does_not_see_is_not_heard(scene: Scene) -> None:
-    await scene.alice.say("secret", channel=scene.hidden)
-    await scene.alice.say("open", channel=scene.channel)
+    scene.alice.send(scene.hidden, "secret")
+    scene.alice.send(scene.channel, "open")
     assert (await scene.gateway.event("MESSAGE_CREATE"))["channel_id"] == str(scene.channel.id)

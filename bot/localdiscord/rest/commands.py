@@ -14,7 +14,7 @@ IN_GUILD = "/applications/{application_id}/guilds/{guild_id}/commands"
 @routes.add("GET", IN_GUILD)
 def listing(call: Call) -> Answer:
     localizations = call.flag("with_localizations")
-    return 200, [command.json(localizations=localizations) for command in call.world.commands.list(*_scope(call))]
+    return 200, [command.json(localizations=localizations) for command in call.world.commands.registered(*_scope(call))]
 
 
 @routes.add("POST", EVERYWHERE)

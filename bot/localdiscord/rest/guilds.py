@@ -4,11 +4,11 @@ from typing import Any
 
 from bot.localdiscord import wire
 from bot.localdiscord.events import Event
-from bot.localdiscord.objects import Member
+from bot.localdiscord.objects import Guild, Member, Role
 from bot.localdiscord.permissions import Permissions
+from bot.localdiscord.rest.call import NO_CONTENT, Answer, Call, Routes
 from bot.localdiscord.rules import refusal
 from bot.localdiscord.rules.forms import boolean, check, form, integer, one_of, text
-from bot.localdiscord.rest.call import Answer, Call, Routes
 
 Json = dict[str, Any]
 
@@ -34,7 +34,12 @@ def create_channel(call: Call) -> Answer:
     found = call.guild()
     if not found.permissions_of(call.application.id) & Permissions.MANAGE_CHANNELS:
         raise refusal.missing_permissions()
-    check(call.body, form({"name": text(1, 100), "type": one_of((0,)), "topic": text(0, 1024), "nsfw": boolean, "position": integer(0)}, needs=("name",)))
+    check(
+        call.body,
+        form(
+            {"name": text(1, 100), "type": one_of((0,)), "topic": text(0, 1024), "nsfw": boolean, "position": integer(0)}, needs=("name",)
+        ),
+    )
     channel = found.add_channel(call.form["name"], topic=call.form.get("topic"), nsfw=bool(call.form.get("nsfw")))
     return 201, wire.channel_json(channel)
 
@@ -82,7 +87,7 @@ def member(call: Call) -> Answer:
 @routes.add("PATCH", "/guilds/{guild_id}/members/@me")
 def change_me(call: Call) -> Answer:
     found = call.guild()
-    check(call.body, form({"nick": text(0, 32)}))
+    check(call.form, form({"nick": text(0, 32)}))
     mine: Member = found.members[call.application.id]
     if "nick" in call.form:
         mine.nick = call.form["nick"] or None
@@ -104,3 +109,29 @@ def emojis(call: Call) -> Answer:
     """This World has no custom emojis."""
     call.guild()
     return 200, []
+
+
+@routes.add("PUT", "/guilds/{guild_id}/members/{user_id}/roles/{role_id}")
+def give_role(call: Call) -> Answer:
+    found, target, wanted = _role_of_member(call)
+    call.world.give_role(found, target, wanted)
+    return NO_CONTENT
+
+
+@routes.add("DELETE", "/guilds/{guild_id}/members/{user_id}/roles/{role_id}")
+def take_role(call: Call) -> Answer:
+    found, target, wanted = _role_of_member(call)
+    call.world.take_role(found, target, wanted)
+    return NO_CONTENT
+
+
+def _role_of_member(call: Call) -> tuple[Guild, Member, Role]:
+    found = call.guild()
+    if not found.permissions_of(call.application.id) & Permissions.MANAGE_ROLES:
+        raise refusal.missing_permissions()
+    target, wanted = found.members.get(call.id("user_id")), found.roles.get(call.id("role_id"))
+    if target is None:
+        raise refusal.unknown("Member")
+    if wanted is None:
+        raise refusal.unknown("Role")
+    return found, target, wanted

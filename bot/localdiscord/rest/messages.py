@@ -1,4 +1,4 @@
-"""/channels: a channel and its messages."""
+"""/channels/{id}/messages: history, sending, editing, deleting, pins, reactions."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,27 +14,13 @@ from bot.localdiscord.rest.call import NO_CONTENT, Answer, Call, Routes
 from bot.localdiscord.rules import messages as rules
 from bot.localdiscord.rules import refusal
 from bot.localdiscord.rules.forms import check, form, invalid, many, snowflake
+from bot.localdiscord.wire_messages import message_json, new_message_json
 
 Json = dict[str, Any]
 
 routes = Routes()
 
 READ = Permissions.READ_MESSAGE_HISTORY
-
-
-@routes.add("GET", "/channels/{channel_id}")
-def channel(call: Call) -> Answer:
-    return 200, wire.channel_json(call.channel())
-
-
-@routes.add("POST", "/channels/{channel_id}/typing")
-def typing(call: Call) -> Answer:
-    found = call.channel(Permissions.SEND_MESSAGES)
-    data: Json = {"channel_id": str(found.id), "user_id": str(call.application.id), "timestamp": int(call.world.clock.time())}
-    if found.guild is not None:
-        data |= {"guild_id": str(found.guild.id), "member": wire.member_json(found.guild.members[call.application.id])}
-    call.world.events.emit(Event("TYPING_START", data, found.guild, found))
-    return NO_CONTENT
 
 
 @routes.add("GET", "/channels/{channel_id}/messages")
@@ -57,14 +43,17 @@ def history(call: Call) -> Answer:
         chosen = later[max(len(later) - limit, 0) :]
     else:
         chosen = newest
-    return 200, [wire.message_json(item, call.world.base_url) for item in chosen[:limit]]
+    return 200, [message_json(item, call.world.base_url) for item in chosen[:limit]]
 
 
 @routes.add("GET", "/channels/{channel_id}/messages/pins")
 def pins(call: Call) -> Answer:
     pinned = [item for item in _shared(call.channel(READ)) if item.pinned]
     base_url = call.world.base_url
-    return 200, {"items": [{"pinned_at": wire.time_text(item.sent_at), "message": wire.message_json(item, base_url)} for item in pinned], "has_more": False}
+    return 200, {
+        "items": [{"pinned_at": wire.time_text(item.sent_at), "message": message_json(item, base_url)} for item in pinned],
+        "has_more": False,
+    }
 
 
 @routes.add("PUT", "/channels/{channel_id}/messages/pins/{message_id}")
@@ -83,13 +72,16 @@ def unpin(call: Call) -> Answer:
 
 @routes.add("GET", "/channels/{channel_id}/messages/{message_id}")
 def message(call: Call) -> Answer:
-    return 200, wire.message_json(_message(call, READ), call.world.base_url)
+    return 200, message_json(_message(call, READ), call.world.base_url)
 
 
 @routes.add("POST", "/channels/{channel_id}/messages")
 def send(call: Call) -> Answer:
-    found = call.channel(Permissions.SEND_MESSAGES | (Permissions.ATTACH_FILES if call.uploads else 0))
-    rules.check_message(call.body)
+    needed = Permissions.SEND_MESSAGES | (Permissions.ATTACH_FILES if call.uploads else 0)
+    found = call.channel(needed | (Permissions.EMBED_LINKS if call.form.get("embeds") else 0))
+    if found.guild is None and not _welcome(call, found):
+        raise refusal.cannot_message_user()
+    rules.check_message(call.form)
     rules.check_files(len(call.uploads), 0, max((len(item.data) for item in call.uploads), default=0), wire.FILE_LIMIT)
     rules.check_not_empty(call.form, len(call.uploads))
     reference = _reference(call, found)
@@ -100,7 +92,7 @@ def send(call: Call) -> Answer:
         kind=0 if reference is None else posting.REPLY,
         reply_to=reference,
     )
-    return 200, wire.new_message_json(posting.create(call.world, found, call.form, call.uploads, origin), call.world.base_url)
+    return 200, new_message_json(posting.create(call.world, found, call.form, call.uploads, origin), call.world.base_url)
 
 
 @routes.add("PATCH", "/channels/{channel_id}/messages/{message_id}")
@@ -108,10 +100,10 @@ def edit(call: Call) -> Answer:
     current = _message(call)
     if current.author.id != call.application.id or current.is_webhook:
         raise refusal.not_the_author()
-    rules.check_message(call.body, v2=bool(current.flags & COMPONENTS_V2))
+    rules.check_message(call.form, v2=bool(current.flags & COMPONENTS_V2))
     bits = permissions_in(current.channel, call.application.id)
     changed = posting.edit(call.world, current, call.form, call.uploads, bits=bits, default=mentions.EVERYTHING)
-    return 200, wire.message_json(changed, call.world.base_url)
+    return 200, message_json(changed, call.world.base_url)
 
 
 @routes.add("DELETE", "/channels/{channel_id}/messages/{message_id}")
@@ -126,7 +118,7 @@ def delete(call: Call) -> Answer:
 @routes.add("POST", "/channels/{channel_id}/messages/bulk-delete")
 def bulk_delete(call: Call) -> Answer:
     found = call.channel(Permissions.MANAGE_MESSAGES)
-    check(call.body, form({"messages": many(snowflake, 2, 100)}, needs=("messages",)))
+    check(call.form, form({"messages": many(snowflake, 2, 100)}, needs=("messages",)))
     for item in call.form["messages"]:
         if int(item) in found.messages:
             posting.delete(call.world, found.messages[int(item)])
@@ -144,6 +136,12 @@ def react(call: Call) -> Answer:
 def unreact(call: Call) -> Answer:
     _set_reaction(call, _message(call), add=False)
     return NO_CONTENT
+
+
+def _welcome(call: Call, found: Channel) -> bool:
+    """A bot may write to people who share a server with it or have installed it, and let it."""
+    near = {key for guild in call.world.guilds_of(call.application.id) for key in guild.members} | call.application.installed_by
+    return all(user.bot or (user.accepts_direct and user.id in near) for user in found.recipients)
 
 
 def _set_reaction(call: Call, current: Message, *, add: bool) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from bot.localdiscord import wire
 from bot.localdiscord.objects import User
+from bot.localdiscord.rest.call import NO_CONTENT, Answer, Call, Routes
 from bot.localdiscord.rules import refusal
 from bot.localdiscord.rules.forms import Shape, check, form, snowflake, text
 from bot.localdiscord.rules.messages import data_image
-from bot.localdiscord.rest.call import NO_CONTENT, Answer, Call, Routes
 from bot.localdiscord.world import World
 
 Json = dict[str, Any]
@@ -25,7 +25,7 @@ def me(call: Call) -> Answer:
 @routes.add("PATCH", "/users/@me")
 def change_me(call: Call) -> Answer:
     fields: dict[str, Shape] = {"username": text(2, 32), "avatar": data_image}
-    check(call.body, form(fields))
+    check(call.form, form(fields))
     user = call.application.user
     user.name = call.form.get("username") or user.name
     if "avatar" in call.form:
@@ -61,7 +61,7 @@ def leave_guild(call: Call) -> Answer:
 
 @routes.add("POST", "/users/@me/channels")
 def open_direct(call: Call) -> Answer:
-    check(call.body, form({"recipient_id": snowflake}, needs=("recipient_id",)))
+    check(call.form, form({"recipient_id": snowflake}, needs=("recipient_id",)))
     user = _user(call.world, int(call.form["recipient_id"]))
     if user.bot:
         raise refusal.cannot_message_user()

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from bot.localdiscord import interactions, mentions, posting, wire
+from bot.localdiscord import answering, mentions, posting, wire
+from bot.localdiscord.interactions import Interaction
 from bot.localdiscord.messages import COMPONENTS_V2, Author, Message
 from bot.localdiscord.objects import Webhook
 from bot.localdiscord.permissions import Permissions
@@ -10,6 +11,7 @@ from bot.localdiscord.rest.call import NO_CONTENT, Answer, Call, Routes
 from bot.localdiscord.rest.users import stored_picture
 from bot.localdiscord.rules import messages as rules
 from bot.localdiscord.rules import refusal
+from bot.localdiscord.wire_messages import message_json, new_message_json
 
 Json = dict[str, Any]
 
@@ -28,7 +30,7 @@ def of_channel(call: Call) -> Answer:
 @routes.add("POST", "/channels/{channel_id}/webhooks")
 def create(call: Call) -> Answer:
     found = call.channel(Permissions.MANAGE_WEBHOOKS)
-    rules.check_webhook(call.body, needs_name=True)
+    rules.check_webhook(call.form, needs_name=True)
     if sum(hook.channel is found for hook in call.world.webhooks.values()) >= MOST_WEBHOOKS:
         raise refusal.too_many_webhooks()
     hook = call.world.add_webhook(found, call.form["name"].strip(), call.application.user, call.application.id)
@@ -84,42 +86,42 @@ def execute(call: Call) -> Answer:
     if call.id("webhook_id") in call.world.applications:
         return _follow_up(call)
     hook = _by_token(call)
-    rules.check_message(call.body, webhook=True)
+    rules.check_message(call.form, webhook=True)
     rules.check_files(len(call.uploads), 0, max((len(item.data) for item in call.uploads), default=0), wire.FILE_LIMIT)
     rules.check_not_empty(call.form, len(call.uploads))
     body = _without_foreign_components(call, hook)
     message = posting.create(call.world, hook.channel, body, call.uploads, _origin(hook, call.form))
-    return (200, wire.new_message_json(message, call.world.base_url)) if call.flag("wait") else NO_CONTENT
+    return (200, new_message_json(message, call.world.base_url)) if call.flag("wait") else NO_CONTENT
 
 
 @routes.add("GET", "/webhooks/{webhook_id}/{token}/messages/{message_id}", bot=False)
 def get_message(call: Call) -> Answer:
     if call.id("webhook_id") in call.world.applications:
         interaction = _interaction(call)
-        return 200, wire.message_json(interactions.message_of(interaction, call.params["message_id"]), call.world.base_url)
-    return 200, wire.message_json(_own_message(call, _by_token(call)), call.world.base_url)
+        return 200, message_json(answering.message_of(interaction, call.params["message_id"]), call.world.base_url)
+    return 200, message_json(_own_message(call, _by_token(call)), call.world.base_url)
 
 
 @routes.add("PATCH", "/webhooks/{webhook_id}/{token}/messages/{message_id}", bot=False)
 def edit_message(call: Call) -> Answer:
     if call.id("webhook_id") in call.world.applications:
         interaction = _interaction(call)
-        message = interactions.message_of(interaction, call.params["message_id"])
-        changed = interactions.change(call.world, interaction, message, call.form, call.uploads)
-        return 200, wire.message_json(changed, call.world.base_url)
+        message = answering.message_of(interaction, call.params["message_id"])
+        changed = answering.change(call.world, interaction, message, call.form, call.uploads)
+        return 200, message_json(changed, call.world.base_url)
     hook = _by_token(call)
     message = _own_message(call, hook)
-    rules.check_message(call.body, v2=bool(message.flags & COMPONENTS_V2))
+    rules.check_message(call.form, v2=bool(message.flags & COMPONENTS_V2))
     bits = hook.guild.everyone.permissions
     changed = posting.edit(call.world, message, call.form, call.uploads, bits=bits, default=mentions.USERS)
-    return 200, wire.message_json(changed, call.world.base_url)
+    return 200, message_json(changed, call.world.base_url)
 
 
 @routes.add("DELETE", "/webhooks/{webhook_id}/{token}/messages/{message_id}", bot=False)
 def delete_message(call: Call) -> Answer:
     if call.id("webhook_id") in call.world.applications:
         interaction = _interaction(call)
-        interactions.remove(call.world, interaction, interactions.message_of(interaction, call.params["message_id"]))
+        answering.remove(call.world, interaction, answering.message_of(interaction, call.params["message_id"]))
     else:
         posting.delete(call.world, _own_message(call, _by_token(call)))
     return NO_CONTENT
@@ -127,12 +129,12 @@ def delete_message(call: Call) -> Answer:
 
 def _follow_up(call: Call) -> Answer:
     interaction = _interaction(call)
-    message = interactions.follow_up(call.world, interaction, call.form, call.uploads)
-    return 200, wire.message_json(message, call.world.base_url)
+    message = answering.follow_up(call.world, interaction, call.form, call.uploads)
+    return 200, message_json(message, call.world.base_url)
 
 
-def _interaction(call: Call) -> interactions.Interaction:
-    return interactions.alive(call.world, call.id("webhook_id"), call.params["token"])
+def _interaction(call: Call) -> Interaction:
+    return answering.alive(call.world, call.id("webhook_id"), call.params["token"])
 
 
 def _by_token(call: Call) -> Webhook:
@@ -155,7 +157,7 @@ def _managed(call: Call) -> Webhook:
 
 
 def _change(call: Call, hook: Webhook) -> None:
-    rules.check_webhook(call.body, needs_name=False)
+    rules.check_webhook(call.form, needs_name=False)
     if call.form.get("name") is not None:
         hook.name = call.form["name"].strip()
     if "avatar" in call.form:

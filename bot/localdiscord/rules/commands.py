@@ -32,7 +32,8 @@ MOST_COMMANDS = {CHAT_INPUT: 100, USER: 15, MESSAGE: 15}
 MOST_CHARACTERS = 8000
 NAME = regex.compile(r"[-_'\p{L}\p{N}\p{sc=Deva}\p{sc=Thai}]{1,32}")
 LOCALES = frozenset(
-    "ar bg cs da de el en-GB en-US es-419 es-ES fi fr he hi hr hu id it ja ko lt nl no pl pt-BR ro ru sv-SE th tr uk vi zh-CN zh-TW".split()
+    {"ar", "bg", "cs", "da", "de", "el", "en-GB", "en-US", "es-419", "es-ES", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja", "ko"}
+    | {"lt", "nl", "no", "pl", "pt-BR", "ro", "ru", "sv-SE", "th", "tr", "uk", "vi", "zh-CN", "zh-TW"}
 )
 
 _NAMES = texts_by(LOCALES, text(1, 32))
@@ -56,7 +57,10 @@ _CHOICE_VALUES: dict[int, Shape] = {STRING: text(1, 100), INTEGER: integer(-(2**
 
 
 def _choices(kind: int) -> Shape:
-    item = form({"name": text(1, 100), "name_localizations": texts_by(LOCALES, text(1, 100)), "value": _CHOICE_VALUES[kind]}, needs=("name", "value"))
+    item = form(
+        {"name": text(1, 100), "name_localizations": texts_by(LOCALES, text(1, 100)), "value": _CHOICE_VALUES[kind]},
+        needs=("name", "value"),
+    )
     return many(item, 0, 25)
 
 

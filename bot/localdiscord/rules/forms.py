@@ -31,7 +31,13 @@ class Problems:
     def refuse(self) -> None:
         """Raise 50035 when anything was found."""
         if self._tree:
-            raise Refusal(400, 50035, "Invalid Form Body", self._tree)
+            raise Refusal(400, 50035, "Invalid Form Body", _deepest(self._tree))
+
+
+def _deepest(node: Json) -> Json:
+    """The tree without what is said of a field whose parts have problems too: Discord names only the innermost."""
+    children = {name: _deepest(child) for name, child in node.items() if name != "_errors"}
+    return children or node
 
 
 Shape = Callable[[object, Path, Problems], None]

@@ -20,6 +20,10 @@ class Refusal(Exception):
         body: Json = {"message": self.message, "code": self.code}
         return body | {"errors": self.errors} if self.errors else body
 
+    def below(self, name: str) -> "Refusal":
+        """The same, with the fields it names inside another one."""
+        return Refusal(self.status, self.code, self.message, {name: self.errors}) if self.errors else self
+
 
 def unauthorized() -> Refusal:
     return Refusal(401, 0, "401: Unauthorized")
@@ -45,6 +49,7 @@ UNKNOWN = {
     "Guild": 10004,
     "Member": 10007,
     "Message": 10008,
+    "Overwrite": 10009,
     "Role": 10011,
     "User": 10013,
     "Emoji": 10014,
@@ -96,6 +101,10 @@ def too_many_creates() -> Refusal:
 
 def too_many_commands(limit: int) -> Refusal:
     return Refusal(400, 30032, f"Maximum number of application commands reached ({limit})")
+
+
+def too_many_followups() -> Refusal:
+    return Refusal(400, 40094, "This interaction has reached the maximum number of follow-up messages.")
 
 
 def dead_token() -> Refusal:

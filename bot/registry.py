@@ -1,0 +1,244 @@
+"""Registry: turns a finished attempt into a model that can speak, and keeps MYNAH_HOME free of what belongs to nothing.
+
+models/<character>/v<version>/   a model's files, as its row lists them
+corpora/<corpus>.jsonl           the tweets that it was taught from
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from bot.errors import TrainingError
+from bot.executor import files
+from bot.executor.contract import Attempt, Counts, Result
+from bot.uploads import Uploads
+from storage.characters import SHELL, CharacterStore
+from storage.corpora import CorpusStore
+from storage.database import Database, Transaction
+from storage.jobs import Job, JobStore
+from storage.models import ModelStore
+from storage.posts import PostStore
+
+log = structlog.get_logger("mynah.registry")
+
+
+class Superseded(Exception):
+    """The job was cancelled, or a newer attempt runs: this one's result must not appear."""
+
+
+class Registry:
+    """The models, and the folders that go with rows."""
+
+    def __init__(self, *, database: Database, home: Path) -> None:
+        self._database = database
+        self._characters, self._corpora, self._models = CharacterStore(database), CorpusStore(database), ModelStore(database)
+        self._jobs, self._posts = JobStore(database), PostStore(database)
+        self._home = home
+        self._uploads = Uploads(home)
+
+    def attempt(self, job: Job) -> Attempt:
+        """The job's newest attempt."""
+        return Attempt(job.id, job.attempt, self._job_folder(job.id) / f"a{job.attempt}")
+
+    async def publish(self, job: Job, result: Result, *, now: datetime) -> None:
+        """Make the result the version of its character that speaks: files and rows, all or nothing.
+
+        Raises:
+            Superseded: it must not appear.
+            TrainingError: files are missing or are not what the worker wrote.
+            OSError: they cannot be copied.
+        """
+        made = self.attempt(job).folder / files.MODEL
+        # A copy, so that after a crash before the commit the attempt is whole, and is published at the next start.
+        staged = self._home / "models" / f".new-{job.id}"
+        try:
+            await asyncio.to_thread(_copy_checked, made, staged, result.files)
+            async with self._database.transaction() as tx:
+                character_id, version = await self._insert(tx, job, result, now)
+                _rename(staged, self._model_folder(character_id, version))
+        finally:
+            await asyncio.to_thread(shutil.rmtree, staged, ignore_errors=True)
+
+    async def clear(self, job: Job) -> None:
+        """After a job's end: keep the tweets of one that succeeded; remove its folder and its upload. May be repeated."""
+        model = await self._models.get(job.model_id) if job.model_id is not None else None
+        corpus = self._home / "corpora" / f"{model.corpus_id}.jsonl" if model else None
+        await asyncio.to_thread(self._clear_files, job, corpus)
+
+    async def sweep(self) -> None:
+        """At the start: remove what a crash left behind, and finish clearing up after jobs that have ended."""
+        for folder in _numbered(self._home / "jobs"):
+            job = await self._jobs.get(int(folder.name))
+            if job is None:
+                await asyncio.to_thread(shutil.rmtree, folder)
+            elif not job.is_open:
+                await self.clear(job)
+        open_jobs = [job for state in ("queued", "running", "waiting") for job in await self._jobs.in_state(state)]
+        keep = {self._model_folder(*key) for key in await self._models.ids()}
+        keep |= {self._home / "corpora" / f"{number}.jsonl" for number in await self._corpora.ids()}
+        keep |= {self._home / "uploads" / Path(job.source_path).parent.name for job in open_jobs}
+        await asyncio.to_thread(self._remove_others, keep)
+
+    async def _insert(self, tx: Transaction, job: Job, result: Result, now: datetime) -> tuple[int, int]:
+        """All the rows; gives character id and version."""
+        counts, heldout_base, heldout_model, steps, seconds, sha256 = _complete(result)
+        character = await self._characters.ensure(
+            tx, guild_id=job.guild_id, handle=job.handle, name=job.handle, created_by=job.user_id, now=now
+        )
+        corpus_id = await self._corpora.insert(
+            tx,
+            character_id=character.id,
+            file_name=job.file_name,
+            downloaded=counts.downloaded,
+            retweets=counts.retweets,
+            short=counts.short,
+            kept=counts.kept,
+            duplicates=counts.duplicates,
+            cut=counts.cut,
+            characters=counts.characters,
+            first_tweet_at=_moment(result.first_tweet_at),
+            last_tweet_at=_moment(result.last_tweet_at),
+            dataset_sha256=sha256,
+            warning=result.warning,
+            now=now,
+        )
+        version = await self._models.next_version(tx, character.id)
+        model_id = await self._models.insert(
+            tx,
+            character_id=character.id,
+            version=version,
+            base=job.base,
+            base_name=result.base_name or job.base_name,
+            recipe=result.recipe,
+            corpus_id=corpus_id,
+            job_id=job.id,
+            heldout_base=heldout_base,
+            heldout_model=heldout_model,
+            steps=steps,
+            seconds=seconds,
+            files=result.files,
+            samples=result.samples,
+            now=now,
+        )
+        await self._characters.activate(tx, character.id, model_id, name=result.profile_name or None)
+        await self._end(tx, job, now, character_id=character.id, model_id=model_id)
+        return character.id, version
+
+    async def _end(self, tx: Transaction, job: Job, now: datetime, *, character_id: int, model_id: int) -> None:
+        if not await self._jobs.finish(tx, job.id, state="succeeded", now=now, attempt=job.attempt, model_id=model_id):
+            raise Superseded
+        await self._jobs.record(tx, job.id, "succeeded", None, now)
+        await promise_result(self._posts, tx, job, now, character_id=character_id, model_id=model_id)
+
+    def _clear_files(self, job: Job, corpus: Path | None) -> None:
+        read = self.attempt(job).folder / files.CORPUS
+        if corpus is not None and read.exists():
+            corpus.parent.mkdir(parents=True, exist_ok=True)
+            read.replace(corpus)
+            _to_disk(corpus)
+        self._uploads.discard(Path(job.source_path))
+        if self._job_folder(job.id).exists():
+            shutil.rmtree(self._job_folder(job.id))
+
+    def _remove_others(self, keep: set[Path]) -> None:
+        found = [*self._home.glob("models/*/v*"), *self._home.glob("models/.new-*")]
+        found += [*self._home.glob("corpora/*"), *self._home.glob("uploads/*")]
+        for path in found:
+            if path not in keep:
+                log.info("removed what belongs to nothing", path=str(path.relative_to(self._home)))
+                path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
+        for folder in self._home.glob("models/*"):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _job_folder(self, job_id: int) -> Path:
+        return self._home / "jobs" / str(job_id)
+
+    def _model_folder(self, character_id: int, version: int) -> Path:
+        return self._home / "models" / str(character_id) / f"v{version}"
+
+
+async def promise_result(
+    posts: PostStore, tx: Transaction, job: Job, now: datetime, *, character_id: int | None = None, model_id: int | None = None
+) -> None:
+    """The channel is told how the job ended; the words are found later. A job of the shell has no channel."""
+    if job.guild_id == SHELL:
+        return
+    await posts.insert(
+        tx,
+        dedupe_key=f"job:{job.id}:result",
+        kind="result",
+        guild_id=job.guild_id,
+        channel_id=job.channel_id,
+        created_by=0,
+        now=now,
+        state="due",
+        character_id=character_id,
+        model_id=model_id,
+        job_id=job.id,
+    )
+
+
+def _complete(result: Result) -> tuple[Counts, float, float, int, float, str]:
+    if (
+        result.counts is None
+        or result.heldout_base is None
+        or result.heldout_model is None
+        or result.steps is None
+        or result.seconds is None
+        or result.dataset_sha256 is None
+    ):
+        raise TrainingError("The training ended without telling everything that the registry keeps.")
+    return result.counts, result.heldout_base, result.heldout_model, result.steps, result.seconds, result.dataset_sha256
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _copy_checked(made: Path, staged: Path, hashes: Mapping[str, str]) -> None:
+    """Copy exactly the listed files, each with the listed content, safely onto the disk."""
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir(parents=True)
+    for name, sha256 in hashes.items():
+        source, target = made / name, staged / name
+        if not source.is_file() or source.is_symlink() or Path(name).name != name:
+            raise TrainingError(f"The trained model has no file {name}.")
+        shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
+                raise TrainingError(f"The trained model's file {name} is not as it was written.")
+            os.fsync(file.fileno())
+    if not hashes:
+        raise TrainingError("The training left no model.")
+    _to_disk(staged)
+
+
+def _rename(staged: Path, target: Path) -> None:
+    """Inside the transaction that gives the folder its row: whatever stands there has none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        shutil.rmtree(target)
+    staged.rename(target)
+    _to_disk(target.parent)
+
+
+def _to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _numbered(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*") if path.name.isdigit() and path.is_dir()]

@@ -1,0 +1,313 @@
+"""JobRunner: one training at a time, from the claim to the model in the registry or the sentence that says why not."""
+
+import asyncio
+import errno
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from bot.clock import Clock
+from bot.config import Settings
+from bot.errors import NotFound, TrainingError
+from bot.executor import files
+from bot.executor.contract import Attempt, Executor, Outcome, Progress, TrainSpec
+from bot.executor.fence import Fence
+from bot.jobs import JobQueue
+from bot.registry import Registry, Superseded, promise_result
+from storage.database import Database
+from storage.jobs import Job, JobStore
+from storage.posts import PostStore
+
+WAIT = timedelta(minutes=5)
+"""After so long a job that waits for room on the disk is tried again."""
+HALF_BATCH = {"batch_tweets": 4}
+"""For a training that was killed twice, probably because memory ran out: half of what the recipe has by default."""
+_NAP_S = 30.0
+_LEAST_STEP = 0.01
+_NO_SPACE = Outcome("no_space", None, "The disk is full: free some space, and the training goes on by itself.")
+
+log = structlog.get_logger("mynah.runner")
+
+
+class JobRunner:
+    """Runs jobs. Only the row decides: an attempt that is not the job's current one changes nothing."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        queue: JobQueue,
+        executor: Executor,
+        home: Path,
+        settings: Settings,
+        clock: Clock,
+        announce: Callable[[Job, Progress | None], None],
+    ) -> None:
+        """Build it; nothing runs yet.
+
+        Args:
+            database: where the jobs are.
+            queue: wakes the runner, and says when a job is cancelled.
+            executor: runs attempts.
+            home: MYNAH_HOME, absolute.
+            settings: threads and grace.
+            clock: the time.
+            announce: called with a job and its progress, or None when its state has changed.
+        """
+        self._database, self._queue, self._executor = database, queue, executor
+        self._settings, self._clock, self._announce = settings, clock, announce
+        self._jobs, self._posts = JobStore(database), PostStore(database)
+        self._registry = Registry(database=database, home=home)
+        self._adopted: list[Job] = []
+        self._stopping = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        queue.changed = lambda job: announce(job, None)
+
+    async def recover(self) -> None:
+        """At the start: take over the jobs that a bot which is gone was running, and remove what belongs to nothing."""
+        for job in await self._jobs.orphans(self._database.boot_id):
+            if await self._executor.attach(self._registry.attempt(job)):
+                await self._adopt(job)
+            else:
+                await self._back(job, "given back", "Mynah was restarted; the training goes on where it was.", charge=False)
+        await self._registry.sweep()
+
+    async def run(self) -> None:
+        """Work for ever, or until `stop`."""
+        self._idle.clear()
+        try:
+            while not self._stopping:
+                self._queue.wake.clear()
+                await self._look_again()
+                if self._adopted:
+                    await self._go_on(self._adopted.pop(0))
+                elif (job := await self._claim()) is not None:
+                    await self._work(job, begin=True)
+                else:
+                    await self._nap()
+        finally:
+            self._idle.set()
+
+    async def run_one(self, job_id: int) -> Job:
+        """For the shell: work on this job until it has ended or waits for room on the disk, and give it back as it is then.
+
+        Raises:
+            NotFound: there is no such job.
+        """
+        self._idle.clear()
+        try:
+            while True:
+                job = await self._jobs.get(job_id)
+                if job is None:
+                    raise NotFound(f"There is no job {job_id}.")
+                if self._stopping or job.state not in ("queued", "running"):
+                    return job
+                if job.state == "running":
+                    self._adopted = [other for other in self._adopted if other.id != job_id]
+                    await self._work(job, begin=False)
+                elif (claimed := await self._claim(job_id)) is not None:
+                    await self._work(claimed, begin=True)
+        finally:
+            self._idle.set()
+
+    async def stop(self) -> None:
+        """Claim nothing more, let the worker save, and give its job back. May be called twice."""
+        self._stopping = True
+        self._queue.wake.set()
+        await self._executor.close()
+        await self._idle.wait()
+        for job in await self._jobs.in_state("running"):
+            await self._back(job, "given back", None, charge=False)
+
+    async def _claim(self, job_id: int | None = None) -> Job | None:
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            job = await self._jobs.claim(tx, owner=self._database.boot_id, now=now, job_id=job_id)
+            if job is not None:
+                await self._jobs.record(tx, job.id, "claimed", f"attempt {job.attempt}", now)
+        return job
+
+    async def _adopt(self, job: Job) -> None:
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            await self._jobs.adopt(tx, job.id, owner=self._database.boot_id)
+            await self._jobs.record(tx, job.id, "adopted", f"attempt {job.attempt}", now)
+        self._adopted.append(job)
+
+    async def _go_on(self, adopted: Job) -> None:
+        job = await self._jobs.get(adopted.id)
+        if job is None or job.state != "running":  # cancelled since
+            await self._executor.cancel(self._registry.attempt(adopted))
+        else:
+            await self._work(job, begin=False)
+
+    async def _look_again(self) -> None:
+        """Put jobs that have waited long enough back into the queue."""
+        for job in await self._jobs.in_state("waiting"):
+            if job.waiting_since is not None and job.waiting_since + WAIT <= self._clock.now():
+                await self._back(job, "queued", job.reason, charge=False)
+
+    async def _nap(self) -> None:
+        try:
+            await asyncio.wait_for(self._queue.wake.wait(), _NAP_S)
+        except TimeoutError:
+            return  # time to look at the waiting jobs
+
+    async def _work(self, job: Job, *, begin: bool) -> None:
+        """One attempt, from its start or from where it was found, to what became of it."""
+        with self._queue.watching(job.id) as cancelled:
+            self._announce(job, None)
+            outcome = await self._attempt(job, cancelled, begin=begin)
+            log.info("attempt ended", job=job.id, attempt=job.attempt, outcome=outcome.state, reason=outcome.reason)
+            if not cancelled.is_set():
+                await self._conclude(job, outcome)
+            if cancelled.is_set():  # perhaps only while it was concluded
+                await self._registry.clear(job)
+
+    async def _attempt(self, job: Job, cancelled: asyncio.Event, *, begin: bool) -> Outcome:
+        attempt = self._registry.attempt(job)
+        try:
+            if begin:
+                spec = await self._spec(job)
+                await asyncio.to_thread(_prepare, attempt, spec)
+                if self._stopping:
+                    return Outcome("preempted", None)
+                await self._executor.start(attempt)
+            return await self._follow(job, attempt, cancelled)
+        except asyncio.CancelledError:
+            await self._executor.cancel(attempt, grace_s=self._settings.stop_grace_seconds, save=True)
+            raise
+        except Exception as error:
+            # One job's fault must not end the queue.
+            await self._executor.cancel(attempt)
+            if _is_full(error):
+                return _NO_SPACE
+            log.exception("attempt could not be run", job=job.id, attempt=job.attempt)
+            return Outcome("failed", None, f"The training could not be run ({type(error).__name__}): the log says more.")
+
+    async def _spec(self, job: Job) -> TrainSpec:
+        killed = sum(event.event == "attempt lost" for event in await self._jobs.events(job.id))
+        recipe: dict[str, Any] = dict(HALF_BATCH) if killed >= 2 else {}
+        return TrainSpec(
+            job=job.id,
+            attempt=job.attempt,
+            handle=job.handle,
+            source=job.source_path,
+            base=job.base,
+            base_name=job.base_name,
+            seed=job.seed,
+            recipe=recipe,
+            threads=self._settings.train_threads,
+        )
+
+    async def _follow(self, job: Job, attempt: Attempt, cancelled: asyncio.Event) -> Outcome:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._forward(job, attempt))
+            stop = group.create_task(self._stop_when(cancelled, attempt))
+            outcome = await self._executor.wait(attempt)
+            stop.cancel()
+        return outcome
+
+    async def _stop_when(self, cancelled: asyncio.Event, attempt: Attempt) -> None:
+        await cancelled.wait()
+        await self._executor.cancel(attempt)
+
+    async def _forward(self, job: Job, attempt: Attempt) -> None:
+        """Tell every progress, and keep those that differ visibly."""
+        kept: Progress | None = None
+        async for progress in self._executor.events(attempt):
+            self._announce(job, progress)
+            if kept is None or progress.stage != kept.stage or progress.fraction - kept.fraction >= _LEAST_STEP:
+                kept = progress
+                async with self._database.transaction() as tx:
+                    await self._jobs.save_progress(tx, job.id, asdict(progress))
+
+    async def _conclude(self, job: Job, outcome: Outcome) -> None:
+        if outcome.state == "succeeded":
+            outcome = await self._publish(job, outcome)
+        reason = outcome.reason or "The training ended without saying why: the log says more."
+        match outcome.state:
+            case "succeeded":
+                return
+            case "refused":
+                await self._end(job, "failed", reason)
+            case "cancelled" if not self._stopping:
+                await self._end(job, "cancelled", reason)
+            case "no_space":
+                await self._back(job, "waiting", reason, charge=False, state="waiting")
+            case "failed" | "lost" if not self._stopping:
+                await self._charge(job, outcome.state, reason)
+            case _:  # preempted, fenced (then nothing runs under this number any more), or ended because Mynah stops
+                await self._back(job, "given back", reason, charge=False)
+
+    async def _publish(self, job: Job, outcome: Outcome) -> Outcome:
+        if outcome.result is None:
+            return Outcome("failed", None, "The training ended without a result.")
+        try:
+            await self._registry.publish(job, outcome.result, now=self._clock.now())
+        except Superseded:
+            log.info("result not taken: the job was cancelled or has a newer attempt", job=job.id, attempt=job.attempt)
+            return outcome
+        except TrainingError as error:
+            return Outcome("failed", None, str(error))
+        except OSError as error:
+            if not _is_full(error):
+                raise
+            return _NO_SPACE
+        await self._ended(job)
+        return outcome
+
+    async def _charge(self, job: Job, how: str, reason: str) -> None:
+        """Try again, or give up when that was the last attempt."""
+        tried = job.charged + 1
+        if tried < job.max_attempts:
+            await self._back(job, f"attempt {how}", reason, charge=True)
+        else:
+            await self._end(job, "failed", reason if tried == 1 else f"It was tried {tried} times. The last time: {reason}")
+
+    async def _back(
+        self, job: Job, event: str, reason: str | None, *, charge: bool, state: Literal["queued", "waiting"] = "queued"
+    ) -> None:
+        """Back into the queue, with or without counting the attempt."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            if await self._jobs.requeue(tx, job.id, charge=charge, reason=reason, state=state, now=now):
+                await self._jobs.record(tx, job.id, event, reason, now)
+        await self._tell(job.id)
+
+    async def _end(self, job: Job, state: Literal["failed", "cancelled"], reason: str) -> None:
+        """End it for good; of a failure the channel is told."""
+        now = self._clock.now()
+        async with self._database.transaction() as tx:
+            if await self._jobs.finish(tx, job.id, state=state, now=now, attempt=job.attempt, reason=reason):
+                await self._jobs.record(tx, job.id, state, reason, now)
+                if state == "failed":
+                    await promise_result(self._posts, tx, job, now)
+        await self._ended(job)
+
+    async def _ended(self, job: Job) -> None:
+        ended = await self._tell(job.id)
+        if ended is not None and not ended.is_open:
+            await self._registry.clear(ended)
+
+    async def _tell(self, job_id: int) -> Job | None:
+        job = await self._jobs.get(job_id)
+        if job is not None:
+            self._announce(job, None)
+        return job
+
+
+def _prepare(attempt: Attempt, spec: TrainSpec) -> None:
+    """Shut out older attempts, then write down what is to be done."""
+    attempt.folder.mkdir(parents=True, exist_ok=True)
+    Fence(attempt.folder.parent).raise_to(attempt.number)
+    files.write_spec(attempt.folder, spec)
+
+
+def _is_full(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

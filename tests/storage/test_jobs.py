@@ -1,0 +1,203 @@
+"""The queue's rows: one job for one request and for one character, turns, and attempts that count only while they are current."""
+
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.database import Database
+from storage.jobs import Job, JobStore, claiming_order
+from tests.records import job as job_record
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+async def insert(database: Database, **changes: Any) -> Job | None:
+    values: dict[str, Any] = {
+        "guild_id": 7,
+        "channel_id": 8,
+        "user_id": 9,
+        "handle": "heron",
+        "source_path": "/uploads/x/heron.zip",
+        "file_name": "heron.zip",
+        "base": "nano",
+        "base_name": "nano",
+        "seed": 1,
+        "dedupe_key": f"interaction:{changes.get('handle', 'heron')}:{changes.get('guild_id', 7)}",
+        "now": NOON,
+    }
+    async with database.transaction() as tx:
+        return await JobStore(database).insert(tx, **{**values, **changes})
+
+
+async def inserted(database: Database, **changes: Any) -> Job:
+    job = await insert(database, **changes)
+    assert job is not None
+    return job
+
+
+async def claim(database: Database, now: datetime = NOON, owner: str = "boot") -> Job | None:
+    async with database.transaction() as tx:
+        return await JobStore(database).claim(tx, owner=owner, now=now)
+
+
+async def finish(database: Database, job: Job, state: Any, now: datetime = NOON) -> bool:
+    async with database.transaction() as tx:
+        return await JobStore(database).finish(tx, job.id, state=state, now=now, attempt=job.attempt)
+
+
+async def test_the_same_request_is_one_job(database: Database) -> None:
+    first = await inserted(database)
+    assert await insert(database, handle="wren", dedupe_key=first.dedupe_key) is None
+    assert await JobStore(database).by_dedupe_key(first.dedupe_key) == first
+
+
+async def test_a_character_has_one_open_job_and_another_when_that_has_ended(database: Database) -> None:
+    first = await inserted(database)
+    with pytest.raises(sqlite3.IntegrityError):
+        await insert(database, dedupe_key="another")
+    assert await JobStore(database).find_open(7, "heron") == first
+    await inserted(database, guild_id=70)
+    assert await finish(database, first, "cancelled")
+    assert await JobStore(database).find_open(7, "heron") is None
+    await inserted(database, dedupe_key="another")
+
+
+async def test_a_claim_starts_an_attempt(database: Database) -> None:
+    waiting = await inserted(database)
+    running = await claim(database, NOON + timedelta(minutes=1))
+    assert running == replace(waiting, state="running", attempt=1, owner="boot", started_at=NOON + timedelta(minutes=1))
+    assert await claim(database) is None
+
+
+async def test_servers_take_turns(database: Database) -> None:
+    for guild, handles in ((1, "abcd"), (2, "xy"), (3, "m")):
+        for handle in handles:
+            await inserted(database, guild_id=guild, handle=handle)
+    line = [(job.guild_id, job.handle) for job in await JobStore(database).in_line()]
+    assert line == [(1, "a"), (2, "x"), (3, "m"), (1, "b"), (2, "y"), (1, "c"), (1, "d")]
+    claimed = []
+    for minute in range(7):
+        job = await claim(database, NOON + timedelta(minutes=minute))
+        assert job is not None
+        claimed.append((job.guild_id, job.handle))
+        assert await finish(database, job, "succeeded")
+    assert claimed == line, "the line that people are shown is the order that is kept"
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 2), st.integers(0, 2)), max_size=12),
+    st.dictionaries(st.integers(1, 4), st.integers(0, 100), max_size=4),
+)
+def test_every_job_has_its_turn_once_and_no_server_waits_for_two_of_another(
+    jobs: list[tuple[int, int, int]], starts: dict[int, int]
+) -> None:
+    queued = [
+        job_record(id=n, guild_id=guild, attempt=attempt, charged=min(charged, attempt)) for n, (guild, attempt, charged) in enumerate(jobs)
+    ]
+    order = claiming_order(queued, {guild: NOON + timedelta(seconds=s) for guild, s in starts.items()})
+    assert sorted(job.id for job in order) == [job.id for job in queued]
+    fresh = [job for job in order if job.attempt <= job.charged]
+    assert order[len(order) - len(fresh) :] == fresh, "what was interrupted goes on first"
+    for place, job in enumerate(fresh):
+        again = [other.guild_id for other in fresh[place + 1 :]]
+        if job.guild_id in again:
+            between = set(again[: again.index(job.guild_id)])
+            assert {other.guild_id for other in fresh[place + 1 :]} - {job.guild_id} <= between
+
+
+async def test_an_interrupted_job_goes_on_before_others_start(database: Database) -> None:
+    await inserted(database, handle="a")
+    first = await claim(database)
+    assert first is not None
+    await inserted(database, guild_id=1, handle="b")
+    async with database.transaction() as tx:
+        assert await JobStore(database).requeue(tx, first.id, charge=False, reason="restart", now=NOON)
+    again = await claim(database)
+    assert again is not None
+    assert (again.id, again.attempt, again.charged) == (first.id, 2, 0)
+
+
+async def test_only_the_current_attempt_ends_a_job(database: Database) -> None:
+    await inserted(database)
+    first = await claim(database)
+    assert first is not None
+    async with database.transaction() as tx:
+        await JobStore(database).requeue(tx, first.id, charge=True, reason="it failed", now=NOON)
+    assert not await finish(database, first, "succeeded")
+    second = await claim(database)
+    assert second is not None
+    assert second.charged == 1
+    assert not await finish(database, first, "succeeded")
+    assert await finish(database, second, "succeeded")
+    assert not await finish(database, second, "failed")
+    assert not await finish(database, second, "cancelled")
+
+
+async def test_a_waiting_job_is_open_and_not_claimed(database: Database) -> None:
+    await inserted(database)
+    job = await claim(database)
+    assert job is not None
+    store = JobStore(database)
+    async with database.transaction() as tx:
+        assert await store.requeue(tx, job.id, charge=False, reason="The disk is full.", state="waiting", now=NOON)
+    assert await claim(database) is None
+    assert await store.in_line() == []
+    waiting = await store.get(job.id)
+    assert waiting is not None
+    assert (waiting.state, waiting.waiting_since, waiting.reason, waiting.is_open) == ("waiting", NOON, "The disk is full.", True)
+    assert await store.count_open(guild_id=7) == 1
+    assert not await finish(database, job, "failed"), "only cancelling ends a job that does not run"
+    assert await finish(database, job, "cancelled")
+
+
+async def test_orphans_are_the_running_jobs_of_another_boot(database: Database) -> None:
+    await inserted(database, handle="a")
+    await inserted(database, handle="b")
+    mine = await claim(database, owner=database.boot_id)
+    theirs = await claim(database, owner="gone")
+    assert mine is not None
+    assert theirs is not None
+    assert [job.id for job in await JobStore(database).orphans(database.boot_id)] == [theirs.id]
+
+
+async def test_counting_is_by_server_and_member(database: Database) -> None:
+    for handle, user in (("a", 1), ("b", 1), ("c", 2)):
+        await inserted(database, handle=handle, user_id=user)
+    await inserted(database, guild_id=70, handle="d", user_id=1)
+    store = JobStore(database)
+    assert await store.count_open(guild_id=7) == 3
+    assert await store.count_open(guild_id=7, user_id=1) == 2
+    assert [job.handle for job in await store.list(7)] == ["c", "b", "a"]
+    assert [job.handle for job in await store.list(None, limit=2)] == ["d", "c"]
+
+
+async def test_typical_seconds_is_the_median_of_what_succeeded(database: Database) -> None:
+    store = JobStore(database)
+    assert await store.typical_seconds("nano") is None
+    for handle, seconds, state in (("a", 10, "succeeded"), ("b", 500, "failed"), ("c", 30, "succeeded"), ("d", 2000, "succeeded")):
+        await inserted(database, handle=handle)
+        job = await claim(database)
+        assert job is not None
+        assert await finish(database, job, state, NOON + timedelta(seconds=seconds))
+    assert await store.typical_seconds("nano") == 30
+    assert await store.typical_seconds("gpt2") is None
+
+
+async def test_progress_message_and_history_are_kept(database: Database) -> None:
+    await inserted(database)
+    job = await claim(database)
+    assert job is not None
+    store = JobStore(database)
+    async with database.transaction() as tx:
+        await store.save_progress(tx, job.id, {"stage": "training", "fraction": 0.5})
+        await store.set_message(tx, job.id, 99)
+        await store.record(tx, job.id, "claimed", "attempt 1", NOON)
+    kept = await store.get(job.id)
+    assert kept is not None
+    assert (kept.progress, kept.message_id) == ({"stage": "training", "fraction": 0.5}, 99)
+    assert [(event.at, event.event, event.detail) for event in await store.events(job.id)] == [(NOON, "claimed", "attempt 1")]

@@ -1,0 +1,312 @@
+"""The Poster against a local Discord: each post once, whatever goes wrong on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import discord
+import pytest
+
+from bot import messages
+from bot.client import point_at
+from bot.clock import SystemClock
+from bot.errors import NotAllowed
+from bot.localdiscord import World, serve
+from bot.localdiscord.faults import Fault, Harm
+from bot.localdiscord.objects import Application, Channel, Guild
+from bot.localdiscord.permissions import Permissions
+from bot.localdiscord.person import Person
+from bot.messages import Button, Message
+from bot.posting import Poster
+from storage.database import Database
+from storage.posts import Post, PostStore
+from storage.webhooks import WebhookStore
+
+WEBHOOK = r"/webhooks/\d+/[^/]+$"
+CHANNEL = r"/channels/\d+/messages$"
+EVERYTHING = (
+    Permissions.VIEW_CHANNEL
+    | Permissions.SEND_MESSAGES
+    | Permissions.READ_MESSAGE_HISTORY
+    | Permissions.MANAGE_WEBHOOKS
+    | Permissions.MANAGE_MESSAGES
+)
+
+
+@dataclass
+class Place:
+    """A channel of a server on a local Discord, and what is needed to post there."""
+
+    world: World
+    guild: Guild
+    channel: Channel
+    application: Application
+    alice: Person
+    database: Database
+    client: discord.Client
+
+    @property
+    def store(self) -> PostStore:
+        return PostStore(self.database)
+
+    def poster(self) -> Poster:
+        """A bot's poster, as after a start."""
+
+        async def nothing_due(_: Post) -> Post | None:
+            return None
+
+        poster = Poster(database=self.database, clock=SystemClock(), fill_due=nothing_due, settle_s=0)
+        poster.attach(self.client)
+        return poster
+
+    def permit(self, permissions: int) -> None:
+        """Change what the bot may do."""
+        role = next(role for role in self.guild.roles.values() if role.application_id == self.application.id)
+        self.guild.roles[role.id] = replace(role, permissions=int(permissions))
+        self.guild.roles[self.guild.id] = replace(self.guild.roles[self.guild.id], permissions=0)
+
+    async def promise(self, text: str, *, character: bool = True, sending: bool = False) -> int:
+        """Put a post into the outbox."""
+        async with self.database.transaction() as tx:
+            post = await self.store.insert(
+                tx,
+                dedupe_key=text,
+                kind="say" if character else "result",
+                guild_id=self.guild.id,
+                channel_id=self.channel.id,
+                created_by=self.alice.id,
+                now=self.world.clock.now(),
+                state="due",
+                text=text,
+            )
+            assert post is not None
+            spoken = messages.spoken(name="Heron", handle="heron", text=text, post_id=post.id)
+            message = spoken if character else Message(text, (Button("Say", "character:say:heron"),))
+            await self.store.fill(
+                tx, post.id, message=message.to_dict(), character_id=None, model_id=None, prompt=None, seed=1, text=text, why=None
+            )
+            if sending:
+                await self.store.mark_sending(tx, post.id, self.world.clock.now())
+        return post.id
+
+    async def deliver(self, *post_ids: int) -> list[Post]:
+        """Run a poster until these are delivered."""
+        poster = self.poster()
+        async with running(poster):
+            return await poster.delivered(post_ids, 60)
+
+    def texts(self) -> list[str]:
+        """What stands in the channel, without the labels."""
+        return [message.content.split("\n")[0] for message in self.channel.messages.values()]
+
+
+@asynccontextmanager
+async def running(poster: Poster) -> AsyncIterator[None]:
+    task = asyncio.create_task(poster.run())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
+    for owner, name in ((discord.http.Route, "BASE"), (discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY"), (discord.asset.Asset, "BASE")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))
+    quick = asyncio.sleep
+
+    async def sleep(seconds: float, result: Any = None) -> Any:
+        return await quick(0 if seconds < 60 else seconds, result)  # discord.py and the outbox wait between tries
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    world = World()
+    guild = world.add_guild("Aviary")
+    channel = world.add_channel(guild, "pond")
+    application = world.add_application("Mynah")
+    world.install(application, guild, permissions=int(EVERYTHING))
+    alice = world.user("alice")
+    database = await Database.open(tmp_path / "mynah.sqlite3")
+    async with serve(world) as server, discord.Client(intents=discord.Intents(guilds=True)) as client:
+        point_at(server.url)
+        await client.login(application.token)
+        yield Place(world, guild, channel, application, alice, database, client)
+    await database.close()
+
+
+async def test_a_character_speaks_through_a_webhook_with_its_label(place: Place) -> None:
+    [post] = await place.deliver(await place.promise("I stand. I wait."))
+    [message] = place.alice.read(place.channel)
+    assert post.message_id == message.id
+    assert message.is_webhook
+    assert message.author_name == "Heron (AI)"
+    assert message.content == "I stand. I wait.\n-# AI · not written by @heron"
+    assert [button.custom_id for button in message.buttons] == [f"post:{what}:{post.id}" for what in ("again", "why", "delete")]
+
+
+async def test_nothing_pings(place: Place) -> None:
+    await place.deliver(
+        await place.promise(f"@everyone <@{place.alice.id}> <@&{place.guild.id}> come"), await place.promise("@here", character=False)
+    )
+    assert [message.pinged for message in place.alice.read(place.channel)] == [(), ()]
+
+
+async def test_one_webhook_serves_a_channel_and_a_restart(place: Place) -> None:
+    await place.deliver(await place.promise("one"), await place.promise("two"))
+    await place.deliver(await place.promise("three"))
+    assert place.texts() == ["one", "two", "three"]
+    assert len(place.world.webhooks) == 1
+
+
+async def test_a_webhook_of_ours_is_found_again_when_it_was_forgotten(place: Place) -> None:
+    await place.deliver(await place.promise("one"))
+    async with place.database.transaction() as tx:
+        await WebhookStore(place.database).delete(tx, place.channel.id)
+    await place.deliver(await place.promise("two"))
+    assert len(place.world.webhooks) == 1
+
+
+async def test_a_lost_webhook_is_made_anew_once(place: Place) -> None:
+    await place.deliver(await place.promise("one"))
+    place.world.remove_webhook(next(iter(place.world.webhooks.values())))
+    [post] = await place.deliver(await place.promise("two"))
+    assert post.state == "sent"
+    assert place.texts() == ["one", "two"]
+
+
+@pytest.mark.parametrize("harm", [Harm.ERROR_AFTER, Harm.DROP_AFTER, Harm.ERROR_BEFORE, Harm.DROP_BEFORE, Harm.UNAVAILABLE])
+@pytest.mark.parametrize("character", [True, False])
+async def test_a_failing_discord_gets_a_post_once(place: Place, harm: Harm, character: bool) -> None:
+    place.world.faults.append(Fault(harm, "POST", WEBHOOK if character else CHANNEL))
+    posts = await place.deliver(await place.promise("one", character=character), await place.promise("two", character=character))
+    assert [post.state for post in posts] == ["sent", "sent"]
+    assert place.texts() == ["one", "two"]
+    assert [post.message_id for post in posts] == list(place.channel.messages)
+
+
+async def test_a_webhook_message_is_asked_for_once_when_the_answer_is_lost(place: Place) -> None:
+    await place.deliver(await place.promise("first"))
+    place.world.exchanges.clear()
+    place.world.faults.append(Fault(Harm.ERROR_AFTER, "POST", WEBHOOK))
+    await place.deliver(await place.promise("second"))
+    asked = [exchange for exchange in place.world.exchanges if exchange.method == "POST"]
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("harm", [Harm.RATE_LIMITED, Harm.BANNED])
+async def test_a_limited_post_goes_later(place: Place, harm: Harm) -> None:
+    place.world.faults.append(Fault(harm, "POST", WEBHOOK, times=2, seconds=0.01))
+    [post] = await place.deliver(await place.promise("one"))
+    assert post.state == "sent"
+    assert place.texts() == ["one"]
+
+
+@pytest.mark.parametrize("character", [True, False])
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_what_a_dead_bot_was_sending_stands_there_once(place: Place, character: bool, arrived: bool) -> None:
+    """The bot died between its request and the note that it was answered."""
+    before = await place.promise("before", character=character)
+    await place.deliver(before)
+    if arrived:
+        twin = await place.promise("one", character=character)
+        await place.deliver(twin)
+        async with place.database.transaction() as tx:
+            await tx.execute("UPDATE posts SET state = 'sending', message_id = NULL, sent_at = NULL WHERE id = ?", (twin,))
+    else:
+        twin = await place.promise("one", character=character, sending=True)
+    [post] = await place.deliver(twin)
+    assert post.state == "sent"
+    assert place.texts() == ["before", "one"]
+    assert post.message_id == list(place.channel.messages)[-1]
+
+
+async def test_a_clock_that_is_weeks_ahead_posts_nothing_twice(place: Place) -> None:
+    post_id = await place.promise("one")
+    await place.deliver(post_id)
+    async with place.database.transaction() as tx:
+        await tx.execute("UPDATE posts SET state = 'sending', sending_at = '2099-01-01T00:00:00.000000+00:00' WHERE id = ?", (post_id,))
+    await place.deliver(post_id)
+    assert place.texts() == ["one"]
+
+
+async def test_the_same_words_by_somebody_else_are_no_post_of_ours(place: Place) -> None:
+    place.alice.send(place.channel, "one\n-# AI · not written by @heron")
+    [post] = await place.deliver(await place.promise("one", sending=True))
+    assert len(place.texts()) == 2
+    assert post.message_id == list(place.channel.messages)[-1]
+
+
+async def test_the_same_words_of_an_earlier_post_are_another_post(place: Place) -> None:
+    await place.deliver(await place.promise("one"))
+    async with place.database.transaction() as tx:
+        await tx.execute("UPDATE posts SET dedupe_key = 'earlier'")
+    await place.deliver(await place.promise("one", sending=True))
+    assert place.texts() == ["one", "one"]
+
+
+async def test_without_the_right_to_read_nobody_can_tell(place: Place) -> None:
+    post_id = await place.promise("one", sending=True)
+    place.permit(EVERYTHING & ~Permissions.READ_MESSAGE_HISTORY & ~Permissions.VIEW_CHANNEL)
+    [post] = await place.deliver(post_id)
+    assert post.state == "unknown"
+    assert place.texts() == []
+
+
+async def test_without_webhooks_the_bot_itself_speaks(place: Place) -> None:
+    place.permit(EVERYTHING & ~Permissions.MANAGE_WEBHOOKS)
+    [post] = await place.deliver(await place.promise("one"))
+    [message] = place.channel.messages.values()
+    assert post.state == "sent"
+    assert not message.is_webhook
+    assert message.content == "**Heron (AI)**: one\n-# AI · not written by @heron"
+
+
+async def test_without_the_right_to_write_a_post_has_failed(place: Place) -> None:
+    place.permit(EVERYTHING & ~Permissions.SEND_MESSAGES & ~Permissions.MANAGE_WEBHOOKS)
+    [post] = await place.deliver(await place.promise("one"))
+    assert post.state == "failed"
+    assert "Send Messages" in (post.error or "")
+
+
+async def test_a_deleted_channel_ends_its_posts(place: Place) -> None:
+    pending, sending = await place.promise("one"), await place.promise("two", sending=True)
+    place.world.remove_channel(place.channel)
+    posts = await place.deliver(pending, sending)
+    assert [(post.state, post.error) for post in posts] == [("failed", "The channel is gone.")] * 2
+
+
+async def test_a_message_is_edited_by_the_bots_token_and_said_to_be_gone(place: Place) -> None:
+    poster = place.poster()
+    message_id = await poster.send(place.channel.id, Message("queued", (Button("Cancel", "job:cancel:1"),)), nonce="1:0")
+    assert await poster.edit(place.channel.id, message_id, Message("running"))
+    [message] = place.alice.read(place.channel)
+    assert (message.content, message.buttons) == ("running", ())
+    place.channel.messages.clear()
+    assert not await poster.edit(place.channel.id, message_id, Message("done"))
+
+
+@pytest.mark.parametrize("character", [True, False])
+async def test_a_post_is_taken_back(place: Place, character: bool) -> None:
+    [post] = await place.deliver(await place.promise("one", character=character))
+    place.permit(EVERYTHING & ~Permissions.MANAGE_MESSAGES)
+    await place.poster().delete(post, by=place.alice.id)
+    assert place.texts() == []
+    stored = await place.store.get(post.id)
+    assert stored is not None
+    assert stored.state == "deleted"
+
+
+async def test_a_post_that_is_gone_already_counts_as_taken_back(place: Place) -> None:
+    [post] = await place.deliver(await place.promise("one"))
+    place.channel.messages.clear()
+    await place.poster().delete(post, by=place.alice.id)
+
+
+async def test_taking_back_without_the_right_says_which(place: Place) -> None:
+    [post] = await place.deliver(await place.promise("one"))
+    async with place.database.transaction() as tx:
+        await WebhookStore(place.database).delete(tx, place.channel.id)
+    place.permit(EVERYTHING & ~Permissions.MANAGE_MESSAGES)
+    with pytest.raises(NotAllowed, match="Manage Messages"):
+        await place.poster().delete(post, by=place.alice.id)

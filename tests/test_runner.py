@@ -1,0 +1,186 @@
+"""From the claim to what became of it, with every way an attempt can end."""
+
+import asyncio
+import errno
+from pathlib import Path
+
+import pytest
+
+from bot.executor import files
+from bot.executor.contract import Attempt, Outcome, Progress
+from bot.executor.fence import Fence
+from bot.lm.recipe import Recipe
+from bot.runner import HALF_BATCH
+from tests.contracts.fake_executor import FakeExecutor, end, fail, hang, succeed
+from tests.desk import at_work, cut_off, desk
+
+LOST = Outcome("lost", None, "It was killed.")
+
+
+async def test_the_attempt_is_told_all_it_needs(tmp_path: Path) -> None:
+    fences: list[int] = []
+
+    def look(attempt: Attempt) -> Outcome:
+        fences.append(Fence(attempt.folder.parent).number())
+        return Outcome("failed", None, "Once.") if attempt.number == 1 else succeed(attempt)
+
+    async with desk(tmp_path, look, look, train_threads=2) as one:
+        path = one.upload()
+        job = await one.train(path=path)
+        (spec, again) = one.executor.started
+        assert (spec.job, spec.attempt, spec.handle, spec.source, spec.base, spec.seed) == (job.id, 1, "heron", str(path), "nano", 1)
+        assert (spec.threads, spec.recipe) == (2, {})
+        assert again.attempt == 2
+        assert fences == [1, 2]
+
+
+async def test_progress_is_told_kept_and_cleared(tmp_path: Path) -> None:
+    steps = [Progress("training", 0.5, eta_s=9.0), Progress("training", 0.501), Progress("training", 0.9)]
+    async with desk(tmp_path, hang) as one:
+        job = (await one.ask()).job
+        async with at_work(one):
+            await one.executor.running.wait()
+            for step in steps:
+                one.executor.tell(one.attempt(job), step)
+            one.executor.end(one.attempt(job), Outcome("refused", None, "No."))
+            ended = await one.reaches(job.id, "failed")
+        assert [progress for _, progress in one.told if progress] == steps
+        assert ended.progress is not None
+        assert ended.progress["fraction"] == 0.9
+        assert [state for state, progress in one.told if progress is None] == ["running", "failed"]
+
+
+async def test_a_refusal_is_final_and_the_channel_is_told(tmp_path: Path) -> None:
+    async with desk(tmp_path, end(Outcome("refused", None, "Only 12 characters."))) as one:
+        job = await one.train()
+        assert (job.state, job.reason, job.attempt) == ("failed", "Only 12 characters.", 1)
+        (post,) = await one.results()
+        assert (post.dedupe_key, post.guild_id, post.channel_id, post.job_id) == (f"job:{job.id}:result", 7, 8, job.id)
+        assert one.files() == set()
+
+
+async def test_three_failures_are_the_end(tmp_path: Path) -> None:
+    async with desk(tmp_path, fail("One."), fail("Two."), fail("Three.")) as one:
+        job = await one.train()
+        assert (job.state, job.attempt, job.reason) == ("failed", 3, "It was tried 3 times. The last time: Three.")
+        assert await one.history(job) == ["queued", "claimed", "attempt failed", "claimed", "attempt failed", "claimed", "failed"]
+        assert len(await one.results()) == 1
+        assert one.files() == set()
+
+
+async def test_a_failure_that_passes_is_no_failure(tmp_path: Path) -> None:
+    async with desk(tmp_path, fail(), fail()) as one:
+        job = await one.train()
+        assert (job.state, job.reason, job.charged) == ("succeeded", None, 2)
+
+
+async def test_killed_twice_it_goes_on_with_half_the_batch(tmp_path: Path) -> None:
+    async with desk(tmp_path, end(LOST), end(LOST)) as one:
+        assert (await one.train()).state == "succeeded"
+        assert [spec.recipe for spec in one.executor.started] == [{}, {}, HALF_BATCH]
+    assert {"batch_tweets": Recipe().batch_tweets // 2} == HALF_BATCH
+
+
+async def test_an_interruption_is_no_attempt(tmp_path: Path) -> None:
+    interrupted = end(Outcome("preempted", None))
+    async with desk(tmp_path, *[interrupted] * 5) as one:
+        job = await one.train()
+        assert (job.state, job.attempt, job.charged) == ("succeeded", 6, 0)
+
+
+async def test_a_full_disk_makes_it_wait_and_it_is_tried_again(tmp_path: Path) -> None:
+    full = end(Outcome("no_space", None, "The disk is full."))
+    async with desk(tmp_path, full) as one:
+        job = (await one.ask()).job
+        async with at_work(one):
+            waiting = await one.reaches(job.id, "waiting")
+            assert (waiting.reason, waiting.charged) == ("The disk is full.", 0)
+            one.clock.advance(299)
+            one.queue.wake.set()
+            other = await one.ask("wren")
+            await one.reaches(other.job.id, "succeeded")
+            assert (await one.job(job.id)).state == "waiting"
+            one.clock.advance(1)
+            one.queue.wake.set()
+            await one.reaches(job.id, "succeeded")
+
+
+async def test_the_shell_is_told_that_the_disk_is_full(tmp_path: Path) -> None:
+    async with desk(tmp_path, end(Outcome("no_space", None, "The disk is full."))) as one:
+        assert (await one.train(guild_id=0)).state == "waiting"
+
+
+async def test_a_disk_that_is_full_before_the_start_is_no_failure_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files, "write_spec", no_room)
+    async with desk(tmp_path) as one:
+        job = await one.train()
+        assert (job.state, job.charged) == ("waiting", 0)
+        assert "disk is full" in (job.reason or "")
+
+
+async def test_one_jobs_fault_does_not_end_the_queue(tmp_path: Path) -> None:
+    def explode(_: Attempt) -> None:
+        raise RuntimeError("out of pids")
+
+    async with desk(tmp_path, explode, explode, explode) as one:
+        poison = await one.train(handle="poison")
+        assert poison.state == "failed"
+        assert "RuntimeError" in (poison.reason or "")
+        assert (await one.train()).state == "succeeded"
+
+
+async def test_a_superseded_outcome_does_not_end_the_job(tmp_path: Path) -> None:
+    async with desk(tmp_path, end(Outcome("fenced", None))) as one:
+        job = await one.train()
+        assert (job.state, job.charged, job.attempt) == ("succeeded", 0, 2)
+
+
+async def test_servers_take_turns(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        asked = [await one.ask(handle, guild_id=guild) for guild, handle in ((1, "a"), (1, "b"), (2, "x"), (3, "m"))]
+        async with at_work(one):
+            for queued in asked:
+                await one.reaches(queued.job.id, "succeeded")
+        assert [spec.handle for spec in one.executor.started] == ["a", "x", "m", "b"]
+
+
+async def test_stopping_lets_the_worker_save_and_gives_the_job_back(tmp_path: Path) -> None:
+    async with desk(tmp_path, hang) as one:
+        job, other = (await one.ask()).job, (await one.ask("wren")).job
+        async with at_work(one):
+            await one.executor.running.wait()
+        assert one.executor.closed
+        for left in (await one.job(job.id), await one.job(other.id)):
+            assert (left.state, left.charged, left.owner) == ("queued", 0, None)
+        assert len(one.executor.started) == 1
+        await one.runner.stop()
+
+
+@pytest.mark.parametrize("outcome", ["failed", "lost", "cancelled"])
+async def test_a_worker_that_dies_while_stopping_is_no_failure(tmp_path: Path, outcome: str) -> None:
+    class Rough(FakeExecutor):
+        async def close(self) -> None:
+            self.closed = True
+            self.end(one.attempt(job), Outcome(outcome, None))  # type: ignore[arg-type]  # one of its states
+
+    async with desk(tmp_path) as one:
+        one.executor = one.runner._executor = Rough(hang)
+        job = (await one.ask()).job
+        async with at_work(one):
+            await one.executor.running.wait()
+        assert ((await one.job(job.id)).state, (await one.job(job.id)).charged) == ("queued", 0)
+
+
+async def test_a_runner_that_is_cut_off_ends_its_worker_first(tmp_path: Path) -> None:
+    """Ctrl-C at the shell: the worker saves; then the job is cancelled, or goes on at the next start."""
+    async with desk(tmp_path, hang) as one:
+        job = (await one.ask()).job
+        task = asyncio.create_task(one.runner.run())
+        await one.executor.running.wait()
+        await cut_off(task)
+        assert one.executor.cancelled == [one.attempt(job).name]
+        await one.queue.cancel(job.id, guild_id=7, by=9)
+        assert one.files() == set()

@@ -1,0 +1,95 @@
+"""Enough text, a split that stays, and a file that says the same when it is read again."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.errors import TooLittleText
+from bot.tweets.cleaning import Counts, Kept
+from bot.tweets.dataset import Dataset, check_size, read_dataset, split, write_dataset
+
+
+def counts(characters: int, taught: int, *, downloaded: int = 500, duplicates: int = 7) -> Counts:
+    kept = taught + duplicates
+    return Counts(downloaded, 0, downloaded - kept, kept, duplicates, 0, characters)
+
+
+def kept(number: int) -> list[Kept]:
+    return [Kept(f"tweet number {n} about the pond", cut=n % 7 == 0) for n in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("characters", "taught", "said"),
+    [
+        (
+            5_999,
+            60,
+            "5,999 characters in 60 of 500 tweets can be learnt from, and training needs 6,000: add 1, which is about 1 more",
+        ),
+        (3_000, 30, "needs 6,000: add 3,000, which is about 30 more such tweets."),
+        (0, 0, "Only 0 characters in 0 of 500 tweets can be learnt from, and training needs 6,000: add 6,000, which is about 60 more"),
+    ],
+)
+def test_too_little_text(characters: int, taught: int, said: str) -> None:
+    with pytest.raises(TooLittleText, match=said):
+        check_size(counts(characters, taught))
+
+
+def test_little_text_is_a_warning() -> None:
+    assert check_size(counts(40_000, 400)) is None
+    for characters in (6_000, 39_999):
+        warning = check_size(counts(characters, 400))
+        assert warning is not None
+        assert f"Only {characters:,} characters in 400 of 500 tweets" in warning
+
+
+@pytest.mark.parametrize(("number", "heldout"), [(0, 0), (1, 0), (2, 1), (5, 1), (30, 3), (1000, 100)])
+def test_size_of_the_heldout_part(number: int, heldout: int) -> None:
+    made = split(kept(number), seed=1)
+    assert (len(made.train), len(made.heldout)) == (number - heldout, heldout)
+
+
+def test_split_follows_from_seed_and_text_alone() -> None:
+    texts = kept(200)
+    made = split(texts, seed=1)
+    assert made == split(texts, seed=1)
+    assert {one.text for one in split(texts[::-1], seed=1).heldout} == {one.text for one in made.heldout}
+    assert {one.text for one in split(texts, seed=2).heldout} != {one.text for one in made.heldout}
+    assert len({made.sha256, split(texts, seed=2).sha256, split(texts[1:], seed=1).sha256}) == 3
+
+
+def test_one_tweet_more_moves_one_at_most() -> None:
+    before = {one.text for one in split(kept(200), seed=1).heldout}
+    after = {one.text for one in split(kept(201), seed=1).heldout}
+    assert len(before - after) <= 1
+
+
+@given(st.lists(st.builds(Kept, text=st.text("aAbB ", max_size=3), cut=st.booleans()), max_size=40), st.integers())
+def test_no_text_on_both_sides(texts: list[Kept], seed: int) -> None:
+    made = split(texts, seed=seed)
+    assert not {one.text.casefold() for one in made.train} & {one.text.casefold() for one in made.heldout}
+    assert sorted(map(repr, made.train + made.heldout)) == sorted(map(repr, texts))
+    if texts:
+        assert made.train
+
+
+@given(st.lists(st.builds(Kept, text=st.text(max_size=20), cut=st.booleans()), unique_by=lambda one: one.text.casefold(), max_size=20))
+def test_file_says_the_same(tmp_path_factory: pytest.TempPathFactory, texts: list[Kept]) -> None:
+    path = tmp_path_factory.mktemp("dataset") / "dataset.jsonl"
+    made = split(texts, seed=3)
+    write_dataset(path, made)
+    assert read_dataset(path) == made
+
+
+def test_lines_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.jsonl"
+    write_dataset(path, Dataset((Kept("für immer", cut=True),), (Kept("b"),), "unused"))
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert "für" in lines[0]
+    assert [json.loads(line) for line in lines] == [
+        {"text": "für immer", "cut": True, "heldout": False},
+        {"text": "b", "cut": False, "heldout": True},
+    ]
