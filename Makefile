@@ -3,13 +3,16 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A second client for the local Discord; where there is no npm its test is skipped, and counted.
+CLIENT := tests/localdiscord/discordjs
+DISCORDJS := $(if $(shell command -v npm),$(CLIENT)/node_modules/.package-lock.json)
 
-.PHONY: demo test lint check install format bench clean
+.PHONY: demo test lint check install format clean
 
 demo: install
 	$(BIN)/mynah demo $(if $(ONCE),--once)
 
-test: install
+test: install $(DISCORDJS)
 	$(BIN)/python -m pytest
 
 lint: install
@@ -29,6 +32,9 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $(STAMP)
+
+$(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
+	npm ci --silent --no-audit --no-fund --prefix $(CLIENT)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

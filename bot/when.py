@@ -7,7 +7,7 @@ daylight saving skips falls on the end of the gap; one that it repeats comes onc
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 from cron_descriptor import ExpressionDescriptor, FormatError, Options
@@ -47,9 +47,8 @@ def parse_when(text: str) -> str:
     try:
         CronSim(cron, datetime(2024, 1, 1, tzinfo=UTC))
     except CronSimError as error:
-        raise BadInput(
-            f"“{text.strip()[:60]}” is no cron line ({str(error).lower()}), nor anything else that Mynah understands: try {EXAMPLES}."
-        ) from error
+        problem = f"“{text.strip()[:60]}” is no cron line that ever comes ({str(error).lower()})"
+        raise BadInput(f"{problem}, nor anything else that Mynah understands: try {EXAMPLES}.") from error
     return cron
 
 
@@ -67,7 +66,7 @@ def next_slot(cron: str, zone: str, after: datetime) -> datetime:
                     break
                 return moment
     except CronSimError as error:
-        raise BadInput(f"“{cron}” is no cron line ({error}): it takes five fields, such as 30 18 * * 1-5.") from error
+        raise BadInput(f"“{cron}” is no cron line that ever comes ({error}): it takes five fields, such as 30 18 * * 1-5.") from error
     raise BadInput(f"“{cron}” never comes within five years: check its day and month.")
 
 
@@ -84,7 +83,7 @@ def shortest_gap(cron: str, after: datetime) -> timedelta:
     Raises:
         BadInput: as `next_slot`.
     """
-    coming = islice((slot for slot in CronSim(cron, after.astimezone(UTC)) if slot - after < 8 * FAR), _SLOTS_LOOKED_AT)
+    coming = islice(takewhile(lambda slot: slot - after < FAR, CronSim(cron, after.astimezone(UTC))), _SLOTS_LOOKED_AT)
     return min((later - earlier for earlier, later in pairwise(coming)), default=FAR)
 
 

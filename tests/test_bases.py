@@ -16,14 +16,14 @@ def make_folder(folder: Path, **config: object) -> Path:
     return folder
 
 
-def test_auto_is_nano_until_gpt2_has_been_pulled(tmp_path: Path):
+def test_auto_is_nano_until_gpt2_has_been_pulled(tmp_path: Path) -> None:
     assert choose_base("auto", tmp_path) == ("nano", "nano")
     folder = make_folder(tmp_path / "bases" / "gpt2")
     assert choose_base("auto", tmp_path) == (str(folder), "gpt2")
     assert choose_base("nano", tmp_path) == ("nano", "nano")
 
 
-def test_a_pulled_id_and_a_folder_are_found_and_their_names_find_them_again(tmp_path: Path):
+def test_a_pulled_id_and_a_folder_are_found_and_their_names_find_them_again(tmp_path: Path) -> None:
     pulled = make_folder(tmp_path / "bases" / "HuggingFaceTB--SmolLM2-135M")
     assert choose_base("HuggingFaceTB/SmolLM2-135M", tmp_path) == (str(pulled), "HuggingFaceTB/SmolLM2-135M")
     folder = make_folder(tmp_path / "my model")
@@ -32,25 +32,25 @@ def test_a_pulled_id_and_a_folder_are_found_and_their_names_find_them_again(tmp_
     assert choose_base(name, tmp_path) == (base, name)
 
 
-def test_an_id_that_has_not_been_pulled_names_the_command(tmp_path: Path):
+def test_an_id_that_has_not_been_pulled_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="mynah base pull distilgpt2"):
         choose_base("distilgpt2", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../../etc", "a/b/c", "", "a b", "/x", "a/../b", "a--b", ".hidden"])
-def test_a_name_that_leads_elsewhere_is_no_id(tmp_path: Path, name: str):
+def test_a_name_that_leads_elsewhere_is_no_id(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput):
         pulled_folder(name, tmp_path)
     with pytest.raises(BadInput):
         choose_base(name or "?", tmp_path)
 
 
-def test_a_half_fetched_base_does_not_count(tmp_path: Path):
+def test_a_half_fetched_base_does_not_count(tmp_path: Path) -> None:
     (tmp_path / "bases" / ".gpt2.part").mkdir(parents=True)
     assert not is_pulled("gpt2", tmp_path)
 
 
-def test_pickles_and_programs_are_refused_in_one_sentence(tmp_path: Path):
+def test_pickles_and_programs_are_refused_in_one_sentence(tmp_path: Path) -> None:
     pickled = make_folder(tmp_path / "pickled")
     (pickled / "model.safetensors").rename(pickled / "pytorch_model.bin")
     with pytest.raises(BadInput, match="no weights as safetensors"):
@@ -61,7 +61,7 @@ def test_pickles_and_programs_are_refused_in_one_sentence(tmp_path: Path):
         check_folder(tmp_path)
 
 
-def test_choosing_needs_no_torch(tmp_path: Path):
+def test_choosing_needs_no_torch(tmp_path: Path) -> None:
     code = (
         f"import sys, pathlib, bot.bases; bot.bases.choose_base('auto', pathlib.Path({str(tmp_path)!r})); assert 'torch' not in sys.modules"
     )

@@ -4,6 +4,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+import discord
 import pytest
 
 from bot.config import Settings
@@ -79,6 +80,16 @@ def test_commands_named_in_the_documents_exist() -> None:
             assert any(name == command or name.startswith(command + " ") for name in known), f"{page.name} names {command}"
         for command in re.findall(r"`mynah ([a-z]+(?: pull)?)", text):
             assert f"mynah {command}" in known, f"{page.name} names mynah {command}"
+
+
+def test_the_invite_asks_for_the_permissions_that_the_readme_explains() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    invite = re.search(r"scope=bot\+applications\.commands&permissions=(\d+)", readme)
+    assert invite
+    asked = {name.replace("_", " ") for name, held in discord.Permissions(int(invite[1])) if held}
+    table = readme.split("| permission | what for |")[1].split("\n\n")[0].lower().replace("view channels", "read messages")
+    assert asked == {"read messages", "send messages", "send messages in threads", "manage webhooks", "read message history"}
+    assert [name for name in asked if name not in table] == []
 
 
 def test_no_document_names_this_machine() -> None:

@@ -24,6 +24,7 @@ from bot.posting import Poster
 from storage.database import Database
 from storage.posts import Post, PostStore
 from storage.webhooks import WebhookStore
+from tests.discord.openapi import check_exchanges
 
 WEBHOOK = r"/webhooks/\d+/[^/]+$"
 CHANNEL = r"/channels/\d+/messages$"
@@ -132,6 +133,7 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         point_at(server.url)
         await client.login(application.token)
         yield Place(world, guild, channel, application, alice, database, client)
+        assert check_exchanges(world.exchanges) == []
     await database.close()
 
 

@@ -189,7 +189,6 @@ async def test_a_crash_at_any_point_of_publishing_loses_and_doubles_nothing(
         async with at_work(two):
             await two.reaches(job.id, "succeeded")
             model = await only_model(two)
-        await two.runner.stop()
         published(two, model)
         assert two.executor.started == [], "it is published, not trained again"
         assert len(await two.results()) == 1

@@ -7,19 +7,43 @@ from typing import Any
 
 NANO_FOLDER = Path(__file__).parent / "nano"
 
-_SOURCES = {
-    "pd_fiction_1890_1927_en": "fiction of 1890 to 1927",
-    "digitalgov_prose_en": "Digital.gov",
-    "sgd_dialogues_en": "Schema-Guided Dialogue",
-    "topical_chat_en": "Topical-Chat",
-    "all": "**all**",
+_GIVEN = "work of the United States government, CC0 1.0"
+_OLD = "public domain in the United States (published before 1930)"
+_TEXTS = {
+    # Name in `training.json` → (short name, what it is, where it is from, its terms)
+    "pd_fiction_1890_1927_en": (
+        "fiction of 1890 to 1927",
+        "English fiction of 1890 to 1927, 206 books; some paragraphs with slurs left out",
+        "[classic-books-markdown](https://github.com/mlschmitt/classic-books-markdown)",
+        _OLD,
+    ),
+    "digitalgov_prose_en": (
+        "Digital.gov",
+        "Digital.gov: pages and articles",
+        "[GSA/digitalgov.gov](https://github.com/GSA/digitalgov.gov)",
+        _GIVEN,
+    ),
+    "sgd_dialogues_en": (
+        "Schema-Guided Dialogue",
+        "Schema-Guided Dialogue: the utterances of 137 of its files",
+        "[Google Research](https://github.com/google-research-datasets/dstc8-schema-guided-dialogue)",
+        "[CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/)",
+    ),
+    "topical_chat_en": (
+        "Topical-Chat",
+        "Topical-Chat: its validation and test parts",
+        "[Amazon Alexa](https://github.com/alexa/Topical-Chat)",
+        "[CDLA-Sharing 1.0](https://cdla.dev/sharing-1-0/)",
+    ),
 }
 
 
 def render(record: Mapping[str, Any]) -> str:
     """The card for a base with this `training.json`."""
+    passes = record["passes_by_source"]
+    texts = "\n".join(f"| {what} | {origin} | {terms} | {passes[name]} |" for name, (_, what, origin, terms) in _TEXTS.items())
     losses = "\n".join(
-        f"| {_SOURCES.get(name, name)} | {loss['tokens']:,} | {loss['per_token']:.3f} | {loss['per_byte']:.3f} |"
+        f"| {_TEXTS[name][0] if name in _TEXTS else name} | {loss['tokens']:,} | {loss['per_token']:.3f} | {loss['per_byte']:.3f} |"
         for name, loss in record["heldout"].items()
     )
     return f"""---
@@ -39,18 +63,17 @@ It is made to be taught a manner of speaking. It knows next to nothing about the
 
 ## What it was taught
 
-{record["tokens"]:,} tokens in {record["steps"]:,} steps and {record["seconds"]:,} seconds, with the seed {record["seed"]}, by `scripts/pretrain_nano.py`.
+{record["tokens"]:,} tokens in {record["steps"]:,} steps and {record["seconds"]:,} seconds, with the seed {record["seed"]}, by
+`scripts/pretrain_nano.py`.
 
 | Text | From | Terms | Times per pass |
 | --- | --- | --- | --- |
-| English fiction of 1890 to 1927, 206 books; some paragraphs with slurs left out | [classic-books-markdown](https://github.com/mlschmitt/classic-books-markdown) | public domain in the United States (published before 1930) | {_times(record, "pd_fiction_1890_1927_en")} |
-| Digital.gov, pages and articles | [GSA/digitalgov.gov](https://github.com/GSA/digitalgov.gov) | work of the United States government, CC0 1.0 | {_times(record, "digitalgov_prose_en")} |
-| Schema-Guided Dialogue: the utterances of 137 of its files | [Google Research](https://github.com/google-research-datasets/dstc8-schema-guided-dialogue) | [CC BY-SA 4.0](https://creativecommons.org/licenses/by-sa/4.0/) | {_times(record, "sgd_dialogues_en")} |
-| Topical-Chat: its validation and test parts | [Amazon Alexa](https://github.com/alexa/Topical-Chat) | [CDLA-Sharing 1.0](https://cdla.dev/sharing-1-0/) | {_times(record, "topical_chat_en")} |
+{texts}
 
 Markup was taken off, and long texts were cut; nothing else was changed. Please cite, where you use the dialogues:
 
-- Rastogi, Zang, Sunkara, Gupta, Khaitan: *Towards Scalable Multi-domain Conversational Agents: The Schema-Guided Dialogue Dataset*, AAAI 2020.
+- Rastogi, Zang, Sunkara, Gupta, Khaitan: *Towards Scalable Multi-domain Conversational Agents: The Schema-Guided Dialogue Dataset*,
+  AAAI 2020.
 - Gopalakrishnan, Hedayatnia, Chen, Gottardi, Kwatra, Venkatesh, Gabriel, Hakkani-Tür: *Topical-Chat: Towards Knowledge-Grounded
   Open-Domain Conversations*, Interspeech 2019.
 
@@ -69,10 +92,6 @@ Loss on about 1 % of the documents, which were held out by the hash of their tex
 - Its fiction carries the views of its time, on people and peoples too.
 - It was tested as the base of Mynah's characters and for nothing else.
 """
-
-
-def _times(record: Mapping[str, Any], source: str) -> int:
-    return int(record["passes_by_source"].get(source, 0))
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ Fingerprint of the cleaned tweets (SHA-256): `{html.escape(_line(card.dataset_sh
 
 ## Training
 
-The base is {base}. It was trained on {card.trained_at:%d %B %Y} in {card.steps} steps and {card.seconds:.0f} seconds, with the seed {card.seed}.
+The base is {base}. Trained on {card.trained_at:%d %B %Y} in {card.steps} steps and {card.seconds:.0f} seconds, with the seed {card.seed}.
 
 | Loss on tweets set aside | nats per token |
 | --- | --- |

@@ -71,7 +71,10 @@ class Checkpoints:
             shutil.rmtree(old)
 
     def newest(self) -> dict[str, Any] | None:
-        """The newest state that is whole and of this training. Damaged ones are renamed to `damaged-…`, those of another training removed."""
+        """The newest state that is whole and of this training.
+
+        Damaged ones are renamed to `damaged-…`, those of another training are removed.
+        """
         for folder in reversed(self._steps()):
             manifest = _manifest(folder)
             content = (folder / _STATE).read_bytes() if (folder / _STATE).is_file() else b""

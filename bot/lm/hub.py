@@ -52,7 +52,7 @@ def pull(name: str, home: Path, on_progress: Callable[[int, int], None], *, endp
         for file in sorted(sizes, key=lambda f: sizes[f]):
             hf_hub_download(name, file, revision=revision, local_dir=part, endpoint=endpoint, tqdm_class=progress)
     except GatedRepoError as error:
-        raise BadInput(f"{name} is given out to people who agreed to its terms only: download it yourself and set its folder.") from error
+        raise BadInput(f"{name} is given to people who agreed to its terms only: download it yourself and set its folder.") from error
     except RepositoryNotFoundError as error:
         raise BadInput(f"The Hub has no public model {name!r}: check the spelling, such as HuggingFaceTB/SmolLM2-135M.") from error
     except (HTTPError, OSError) as error:

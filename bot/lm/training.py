@@ -25,7 +25,7 @@ EVALUATED_AT_ONCE = 16
 """Held-out tweets in one batch."""
 
 
-class Preempted(Exception):  # noqa: N818  # it is news, not an error
+class Preempted(Exception):
     """Training was asked to stop and has saved a checkpoint."""
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from bot.localdiscord import wire
 from bot.localdiscord.events import Event
-from bot.localdiscord.messages import Message
 from bot.localdiscord.objects import Application, permissions_in
 from bot.localdiscord.permissions import Permissions
 from bot.localdiscord.record import Dispatch, keep
+from bot.localdiscord.wire_messages import without_content
 from bot.localdiscord.world import World
 
 Json = dict[str, Any]
@@ -85,7 +85,8 @@ class Session:
         if event.name == "GUILD_CREATE" and event.guild is not None:
             return wire.guild_create_json(event.guild, self.application.id, all_members=bool(self.intents & MEMBERS))
         if event.message is not None and event.name != "MESSAGE_DELETE":
-            return self._with_or_without_content(event.data, event.message)
+            whole = self.intents & MESSAGE_CONTENT
+            return event.data if whole else without_content(event.data, event.message, self.application.id)
         return event.data
 
     def _on_this_shard(self, event: Event) -> bool:
@@ -103,14 +104,6 @@ class Session:
         if direct and event.channel is not None and not permissions_in(event.channel, self.application.id) & Permissions.VIEW_CHANNEL:
             return False
         return bool(self.intents & in_guild)
-
-    def _with_or_without_content(self, data: Json, message: Message) -> Json:
-        """Without MESSAGE_CONTENT a bot reads only its own messages, direct ones, and those that mention it."""
-        own = message.author.id == self.application.id
-        named = any(user.id == self.application.id for user in message.mentions)
-        if self.intents & MESSAGE_CONTENT or own or named or message.channel.guild is None:
-            return data
-        return data | {"content": "", "embeds": [], "attachments": [], "components": []}
 
     def ready(self) -> Json:
         guilds = self.world.guilds_of(self.application.id)

@@ -110,3 +110,14 @@ def message_event_json(message: Message, base_url: str) -> Json:
     if member is not None and not message.is_webhook:
         body["member"] = bare_member_json(member)
     return body
+
+
+def without_content(body: Json, message: Message, bot_id: int) -> Json:
+    """A message as a bot reads it that has no MESSAGE_CONTENT: only its own, direct ones and those that mention it are whole."""
+    answered = None if message.reply_to is None else message.channel.messages.get(message.reply_to)
+    if answered is not None and body.get("referenced_message") is not None:
+        body = body | {"referenced_message": without_content(body["referenced_message"], answered, bot_id)}
+    named = any(user.id == bot_id for user in message.mentions)
+    if message.channel.guild is None or message.author.id == bot_id or named:
+        return body
+    return body | {"content": "", "embeds": [], "attachments": [], "components": []}

@@ -82,12 +82,12 @@ def _only_root(members: Members, roots: set[str]) -> str:
         return next(iter(roots))
     if roots:
         shown = ", ".join(ascii(root or "/") for root in sorted(roots)[:3])
-        raise BrokenArchive(f"{members.name} holds {len(roots)} archives ({shown}). Send them one at a time.")
+        raise BrokenArchive(f"{members.name} holds {len(roots)} archives ({shown}); send them one at a time.")
     inner = next((name for name in members.names if name.lower().endswith(".zip")), None)
     if inner is not None:
-        raise BrokenArchive(f"{members.name} holds another zip ({inner[:80]!a}) and no tweets. Unpack it and send the inner one.")
+        raise BrokenArchive(f"{members.name} holds another zip ({inner[:80]!a}) and no tweets; unpack it and send the inner one.")
     raise BrokenArchive(
-        f"{members.name} holds no tweets among its {len(members.names):,} files: an X archive has data/tweets.js. {NEXT_STEP}"
+        f"{members.name} holds no tweets among its {len(members.names):,} files: an X archive has data/tweets.js; {NEXT_STEP}"
     )
 
 
@@ -103,7 +103,7 @@ def _tweet_parts(members: Members, root: str, found: Iterable[re.Match[str]]) ->
     parts = tuple(dict.fromkeys([*(name for name in _listed(members, root) if name in there), *named]))
     if not parts:
         raise BrokenArchive(
-            f"{members.name} holds no tweets: the files that its manifest names are missing. Download the archive again from X."
+            f"{members.name} holds no tweets: the files that its manifest names are missing; download the archive again from X."
         )
     return parts
 

@@ -28,7 +28,7 @@ _INVISIBLE = regex.compile(
     regex.VERSION1,
 )
 _LINK = regex.compile(LINK)
-_CUT = regex.compile(rf"…\s*(?P<link>{LINK})?\s*\Z")
+_CUT = regex.compile(rf"…(?:\s*(?P<link>{LINK}))?\Z")
 _LAST_WORD = regex.compile(r"(?<!\S)\S+\Z")
 _EAST_ASIAN = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\uAC00-\uD7A3]")
 _THAI = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
@@ -139,7 +139,7 @@ def mend_cut(text: str, *, truncated: bool = False) -> tuple[str, bool]:
     It is the API's when the source says so, or when the text is as long as the API's limits of 140 and 280 leave it: with a link behind the
     …, whole emoji count double, so that it may look shorter. Where words have no spaces between them nothing more is removed.
     """
-    match = _CUT.search(text)
+    match = _CUT.search(text.rstrip())
     if match is None or not (truncated or _is_api_length(len(text), has_link=match["link"] is not None)):
         return text, False
     head = text[: match.start()]

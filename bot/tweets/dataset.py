@@ -43,9 +43,8 @@ def check_size(counts: Counts) -> str | None:
     missing = MIN_CHARACTERS - counts.characters
     typical = counts.characters / taught if taught else TYPICAL_TWEET_CHARACTERS
     tweets = math.ceil(missing / typical)
-    raise TooLittleText(
-        f"Only {have} can be learnt from, and training needs {MIN_CHARACTERS:,}: add {missing:,}, which is about {tweets:,} more such tweets."
-    )
+    need = f"training needs {MIN_CHARACTERS:,}: add {missing:,}, which is about {tweets:,} more such tweets"
+    raise TooLittleText(f"Only {have} can be learnt from, and {need}.")
 
 
 def split(kept: Sequence[Kept], *, seed: int, share: float = 0.1) -> Dataset:

@@ -48,16 +48,16 @@ def read_source(path: Path, *, file_name: str | None = None) -> tuple[Profile, I
     """
     name = file_name or path.name
     if path.is_dir():
-        raise BadInput(f"{name} is a folder. Give the file data/tweets.js in it, or the zip as X made it.")
+        raise BadInput(f"{name} is a folder; give the file data/tweets.js in it, or the zip as X made it.")
     if not path.is_file():
-        raise BadInput(f"There is no file {name}. {NEXT_STEP}")
+        raise BadInput(f"There is no file {name}; {NEXT_STEP}")
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if head.startswith(_ZIP):
         profile, tweets = read_archive(path, name)
     else:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise BadInput(f"{name} is larger than {MAX_FILE_BYTES >> 20:,} MiB. Send a part of it.")
+            raise BadInput(f"{name} is larger than {MAX_FILE_BYTES >> 20:,} MiB; send a part of it.")
         profile, tweets = _read_text_file(path, name, head)
     return profile, _limited(tweets, name)
 
@@ -65,7 +65,7 @@ def read_source(path: Path, *, file_name: str | None = None) -> tuple[Profile, I
 def _limited(tweets: Iterator[Tweet], name: str) -> Iterator[Tweet]:
     for number, tweet in enumerate(tweets, start=1):
         if number > MAX_TWEETS:
-            raise BadInput(f"{name} holds more than {MAX_TWEETS:,} tweets. Send a part of them.")
+            raise BadInput(f"{name} holds more than {MAX_TWEETS:,} tweets; send a part of them.")
         yield tweet
 
 
@@ -75,12 +75,12 @@ def _read_text_file(path: Path, name: str, head: bytes) -> tuple[Profile, Iterat
     # A letter may be cut in two where the head ends, and what is wrong in it is told when it is read.
     text = head.decode(encoding_of(head), errors="ignore")
     if not text.strip():
-        raise BadInput(f"{name} is empty. {NEXT_STEP}")
+        raise BadInput(f"{name} is empty; {NEXT_STEP}")
     if _WEB_PAGE.match(text):
-        raise BadInput(f"{name} is a web page. {NEXT_STEP}")
+        raise BadInput(f"{name} is a web page; {NEXT_STEP}")
     reader = _choose_reader(text, suffix)
     if reader is None:
-        raise BadInput(f"{name} is no file of tweets that Mynah knows. {NEXT_STEP}")
+        raise BadInput(f"{name} is no file of tweets that Mynah knows; {NEXT_STEP}")
     with open_stream(path, name) as stream:
         _, first = next(reader(stream), ("", {}))
     return to_profile(unwrap(first)), _tweets(path, name, reader)
@@ -88,14 +88,14 @@ def _read_text_file(path: Path, name: str, head: bytes) -> tuple[Profile, Iterat
 
 def _refuse_binary(name: str, head: bytes, suffix: str) -> None:
     if not head:
-        raise BadInput(f"{name} is empty. {NEXT_STEP}")
+        raise BadInput(f"{name} is empty; {NEXT_STEP}")
     kind = next((kind for mark, kind in _BINARY.items() if head.startswith(mark)), None)
     if kind is None and b"\0" in head and encoding_of(head).startswith("utf-8"):
         kind = "no text, or UTF-16 without its mark"
     if kind is not None:
-        raise BadInput(f"{name} is {kind}. {NEXT_STEP}")
+        raise BadInput(f"{name} is {kind}; {NEXT_STEP}")
     if suffix == ".zip":
-        raise BrokenArchive(f"{name} is no zip, whatever its name says. Download it again and send the whole file.")
+        raise BrokenArchive(f"{name} is no zip, whatever its name says; download it again and send the whole file.")
 
 
 def _choose_reader(head: str, suffix: str) -> Reader | None:

@@ -13,7 +13,7 @@ MAX_ITEM_CHARACTERS = 4_000_000
 
 # The name that an archive's file gives its data: `YTD.tweets.part0`, `Grailbird.data.tweets_2015_02`.
 _GLOBAL_NAME = re.compile(r"\s*(?:var\s+)?([\w.$]+)\s*=\s*(?=[\[{])")
-_AGAIN = "Download or export it again and send the whole file."
+_AGAIN = "download or export it again and send the whole file."
 _BETWEEN_ITEMS = re.compile(r"[\s,]*")
 _KIND = re.compile(r"(?:window\.)?YTD\.(\w+)\.part\d+")
 OWN_TWEETS = ("tweets", "tweet")
@@ -44,10 +44,10 @@ def array_records(stream: Stream, *, kinds: Sequence[str] = OWN_TWEETS) -> Itera
     window.fill()
     kind = kind_of(assigned_name(window.text) or "")
     if kind is not None and kind not in kinds:
-        raise BadInput(f"{stream.name} holds the archive's {kind}, not the person's own tweets. {NEXT_STEP}")
+        raise BadInput(f"{stream.name} holds the archive's {kind}, not the person's own tweets; {NEXT_STEP}")
     window.position = window.text.find("[") + 1
     if not window.position:
-        raise BrokenArchive(f"{stream.name} holds no list of tweets. {NEXT_STEP}")
+        raise BrokenArchive(f"{stream.name} holds no list of tweets; {NEXT_STEP}")
     count = 0
     while (item := window.next_item(count)) is not None:
         count += 1
@@ -82,13 +82,13 @@ class _Window:
             try:
                 item, end = self._decoder.raw_decode(self.text, self.position)
             except (ValueError, RecursionError) as error:
-                if len(self.text) - self.position > MAX_ITEM_CHARACTERS or isinstance(error, RecursionError):
-                    raise BrokenArchive(f"{self.name} is damaged at tweet {count + 1:,}. {_AGAIN}") from error
+                if len(self.text) - self.position > MAX_ITEM_CHARACTERS:
+                    raise BrokenArchive(f"{self.name} is damaged at tweet {count + 1:,}; {_AGAIN}") from error
                 if not self.fill():
-                    raise BrokenArchive(f"{self.name} breaks off or is damaged at tweet {count + 1:,}. {_AGAIN}") from error
+                    raise BrokenArchive(f"{self.name} breaks off or is damaged at tweet {count + 1:,}; {_AGAIN}") from error
                 continue
             if not isinstance(item, dict):
-                raise BrokenArchive(f"{self.name} is not a list of tweets: item {count + 1:,} is no object. {NEXT_STEP}")
+                raise BrokenArchive(f"{self.name} is not a list of tweets: item {count + 1:,} is no object; {NEXT_STEP}")
             self.position = end
             return item
 
@@ -97,7 +97,7 @@ class _Window:
         more = True
         while more:
             if self.text[self.position :].strip().strip(";"):
-                raise BrokenArchive(f"{self.name} goes on after its list of tweets. Send each list as its own file.")
+                raise BrokenArchive(f"{self.name} goes on after its list of tweets; send each list as its own file.")
             self.position = len(self.text)
             more = self.fill()
 
@@ -116,7 +116,9 @@ def line_records(stream: Stream) -> Iterator[Record]:
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict):
-            raise BadInput(f"{stream.name} is not JSON lines: line {number:,} is no JSON object. One tweet per line, or one JSON array.")
+            raise BadInput(
+                f"{stream.name} is not JSON lines: line {number:,} is no JSON object; write one tweet per line, or one JSON array."
+            )
         yield f"Line {number:,} of {stream.name}", record
 
 

@@ -3,6 +3,8 @@
 A rule only ever looks beside a link; a text without links is left as it is.
 """
 
+from functools import reduce
+
 import regex
 
 _EAST = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -30,17 +32,18 @@ _EAST_LETTER = regex.compile(rf"[{_EAST}。、，！？）」]")
 
 def remove_links(text: str) -> str:
     """Without links, and without what makes no sense once they are gone."""
-    while (links := _LINKS.search(text)) is not None:
-        text = _close(text[: links.start()], text[links.end() :])
+    # More than once, because what a link leaves may come together to a new one.
+    while len(pieces := _LINKS.split(text)) > 1:
+        text = reduce(_close, pieces)
     return text
 
 
 def _close(before: str, after: str) -> str:
-    """Join what stood around a link."""
+    """Join what stood around a link; `after` reaches to the next one."""
     before, after = _without_brackets(before, after)
     left, right = before.rstrip(), after.lstrip()
     space = before[len(left) :] + after[: len(after) - len(right)]
-    left = _POINTER_WORD.sub("", left).rstrip()
+    left = _without_end(_POINTER_WORD, left)
     if len(right) == len(after):
         right = _without_surplus(left, right)
         if left and right[:1] in _ENDS_SENTENCE:
@@ -50,13 +53,19 @@ def _close(before: str, after: str) -> str:
     if not left:
         return _SEPARATORS_FIRST.sub("", right)
     if _SEPARATOR_AFTER.match(right):
-        left = _SEPARATOR_BEFORE.sub("", left).rstrip()
+        left = _without_end(_SEPARATOR_BEFORE, left)
     return left + _joint(left, right, space) + right
 
 
 def _without_pointers(left: str) -> str:
-    shorter = _POINTER_WORD.sub("", _POINTER.sub("", left).rstrip()).rstrip()
+    shorter = _without_end(_POINTER_WORD, _without_end(_POINTER, left))
     return left if shorter == left else _without_pointers(shorter)
+
+
+def _without_end(pattern: regex.Pattern[str], text: str) -> str:
+    """Looks at the last letters only, since a text may hold thousands of links."""
+    match = pattern.search(text, max(0, len(text) - 40))
+    return text[: match.start()].rstrip() if match else text
 
 
 def _without_surplus(left: str, right: str) -> str:
@@ -73,7 +82,7 @@ def _without_brackets(before: str, after: str) -> tuple[str, str]:
     if before and after and before[-1] in _QUOTES and before[-1] == after[0]:
         return before[:-1], after[1:]
     while True:
-        left, right = _POINTER_WORD.sub("", before.rstrip()).rstrip(), after.lstrip()
+        left, right = _without_end(_POINTER_WORD, before.rstrip()), after.lstrip()
         if not (left and right and _BRACKETS.get(left[-1]) == right[0]):
             return before, after
         before, after = left[:-1], right[1:]

@@ -24,7 +24,7 @@ MAX_LIST_BYTES = 32 * MIB
 """Of the zip's list of members, which is read at once."""
 MAX_READ_BYTES = 2048 * MIB
 """Unpacked, of all members that are read."""
-MAX_RATIO = 200
+MAX_RATIO = 400
 """Unpacked to packed. Tweets have 8 to 15."""
 RATIO_FREE_BYTES = 64 * MIB
 """Below this a high ratio harms nobody."""
@@ -53,7 +53,7 @@ class Members:
         try:
             self._zip = zipfile.ZipFile(path)
         except _DAMAGE as error:
-            raise BrokenArchive(f"{name} is damaged or cut short. Download it again and send the whole file.") from error
+            raise BrokenArchive(f"{name} is damaged or cut short; download it again and send the whole file.") from error
         try:
             self._infos = _checked(self._zip.infolist(), name)
         except BrokenArchive:
@@ -84,9 +84,9 @@ class Members:
         """
         info = self._infos[name]
         if info.flag_bits & 0x1:
-            raise BrokenArchive(f"{self.name} is locked with a password. Send it without one.")
+            raise BrokenArchive(f"{self.name} is locked with a password; send it without one.")
         if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise BrokenArchive(f"{self.name} is packed in a way that Mynah does not read. Unpack it and send {name}.")
+            raise BrokenArchive(f"{self.name} is packed in a way that Mynah does not read; unpack it and send {name}.")
         self._packed += info.compress_size
         try:
             file = self._zip.open(info)
@@ -102,15 +102,15 @@ class Members:
             raise self._damaged(name) from error
         self._unpacked += len(data)
         if self._unpacked > MAX_READ_BYTES:
-            raise BrokenArchive(f"{self.name} unpacks to more than {MAX_READ_BYTES // MIB:,} MiB of tweets. Send a part of them.")
+            raise BrokenArchive(f"{self.name} unpacks to more than {MAX_READ_BYTES // MIB:,} MiB of tweets; send a part of them.")
         if self._unpacked > RATIO_FREE_BYTES and self._unpacked > MAX_RATIO * self._packed:
             raise BrokenArchive(
-                f"{self.name} unpacks to more than {MAX_RATIO} times its size, as only a trap does. Send its tweets.js unpacked."
+                f"{self.name} unpacks to more than {MAX_RATIO} times its size, as only a trap does; send its tweets.js unpacked."
             )
         return data
 
     def _damaged(self, name: str) -> BrokenArchive:
-        return BrokenArchive(f"{name} in {self.name} is damaged. Download the archive again and send the whole file.")
+        return BrokenArchive(f"{name} in {self.name} is damaged; download the archive again and send the whole file.")
 
 
 def _check_list_size(path: Path, name: str) -> None:
@@ -121,14 +121,14 @@ def _check_list_size(path: Path, name: str) -> None:
         tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
     if at < 0 or len(tail) - at < _END.size:
-        raise BrokenArchive(f"{name} is cut short: the end of the zip is missing. Download it again and send the whole file.")
+        raise BrokenArchive(f"{name} is cut short: the end of the zip is missing; download it again and send the whole file.")
     *_, count, list_bytes, _, _ = _END.unpack_from(tail, at)
     at_64 = at - _LOCATOR_64_BYTES - _END_64.size
     if at_64 >= 0 and tail.startswith(b"PK\x06\x06", at_64):
         *_, count, list_bytes, _ = _END_64.unpack_from(tail, at_64)
     if count > MAX_MEMBERS or list_bytes > MAX_LIST_BYTES:
         raise BrokenArchive(
-            f"{name} holds {count:,} files, more than the {MAX_MEMBERS:,} that Mynah looks through. Send its tweets.js alone."
+            f"{name} holds {count:,} files, more than the {MAX_MEMBERS:,} that Mynah looks through; send its tweets.js alone."
         )
 
 
@@ -138,12 +138,12 @@ def _checked(infos: list[zipfile.ZipInfo], name: str) -> dict[str, zipfile.ZipIn
         member = info.orig_filename.replace("\\", "/")
         if _UNSAFE_NAME.search(member):
             shown = ascii(member[:80])
-            raise BrokenArchive(f"{name} holds a file named {shown}, which leads out of its folder. Download the archive again from X.")
+            raise BrokenArchive(f"{name} holds a file named {shown}, which leads out of its folder; download the archive again from X.")
         if stat.S_ISLNK(info.external_attr >> 16):
-            raise BrokenArchive(f"{name} holds a link ({member[:80]!a}) instead of a file. Download the archive again from X.")
+            raise BrokenArchive(f"{name} holds a link ({member[:80]!a}) instead of a file; download the archive again from X.")
         if member.endswith("/") or member.startswith("__MACOSX/") or member.rpartition("/")[2].startswith("._"):
             continue
         if member in found:
-            raise BrokenArchive(f"{name} holds {member[:80]!a} twice. Download the archive again from X.")
+            raise BrokenArchive(f"{name} holds {member[:80]!a} twice; download the archive again from X.")
         found[member] = info
     return found

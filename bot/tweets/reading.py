@@ -17,7 +17,7 @@ PIECE_BYTES = 1 << 20
 MAX_LINE_CHARACTERS = 4_000_000
 """A line of JSON with everything that the API tells about one tweet is some 30,000."""
 
-NEXT_STEP = "Give the X archive zip, its tweets.js, JSON lines, CSV, or a .txt with one tweet per line."
+NEXT_STEP = "give the X archive zip, its tweets.js, JSON lines, CSV, or a .txt with one tweet per line."
 """How a sentence about a wrong file ends."""
 
 # UTF-32 first: its mark begins with that of UTF-16.
@@ -68,8 +68,8 @@ def pieces(stream: Stream) -> Iterator[str]:
         except UnicodeDecodeError as error:
             wrong = error.object[error.start]
             line += error.object.count(b"\n", 0, error.start)
-            message = f"{stream.name} is not {encoding.removesuffix('-sig').upper()} text: line {line:,} holds the byte 0x{wrong:02X}."
-            raise BadInput(f"{message} Save it as UTF-8 and send it again.") from error
+            message = f"{stream.name} is not {encoding.removesuffix('-sig').upper()} text: line {line:,} holds the byte 0x{wrong:02X}"
+            raise BadInput(f"{message}; save it as UTF-8 and send it again.") from error
         line += text.count("\n")
         if text:
             yield text
@@ -94,7 +94,7 @@ def lines(stream: Stream) -> Iterator[str]:
         number += len(whole)
         if len(rest) > MAX_LINE_CHARACTERS:
             raise BadInput(
-                f"{stream.name} is not made of tweets: line {number} is longer than {MAX_LINE_CHARACTERS:,} characters. {NEXT_STEP}"
+                f"{stream.name} is not made of tweets: line {number} is longer than {MAX_LINE_CHARACTERS:,} characters; {NEXT_STEP}"
             )
     rest += newlines.decode("", final=True)
     if rest:

@@ -41,7 +41,7 @@ def table_records(stream: Stream) -> Iterator[Record]:
         where = f"Line {reader.line_num + 1:,} of {stream.name}"
         if len(row) != len(names):
             columns = f"{len(row)} columns where the first line names {len(names)}"
-            raise BadInput(f'{where} has {columns}. Quote each text with " and double each " in it.')
+            raise BadInput(f'{where} has {columns}; quote each text with " and double each " in it.')
         yield where, {name: _decoded(cell) for name, cell in zip(names, row, strict=True)}
 
 
@@ -63,7 +63,7 @@ def _rows(stream: Stream, reader: Iterator[list[str]]) -> Iterator[list[str]]:
             if any(row):
                 yield row
     except csv.Error as error:
-        raise BadInput(f'{stream.name} is no whole CSV file ({error}). Quote each text with " and double each " in it.') from error
+        raise BadInput(f'{stream.name} is no whole CSV file ({error}); quote each text with " and double each " in it.') from error
 
 
 def _names(row: list[str]) -> list[str]:

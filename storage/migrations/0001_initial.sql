@@ -95,7 +95,7 @@ CREATE TABLE job_events (
     id     INTEGER PRIMARY KEY, -- in the order they happened
     job_id INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE, -- to which job
     at     TEXT NOT NULL, -- when
-    event  TEXT NOT NULL, -- queued, joined, claimed, adopted, given back, lost, waiting, succeeded, failed, cancelled
+    event  TEXT NOT NULL, -- queued, joined, claimed, adopted, given back, waiting, attempt failed, attempt lost, succeeded, failed, cancelled
     detail TEXT           -- who or why
 ) STRICT;
 CREATE INDEX job_events_by_job ON job_events (job_id);

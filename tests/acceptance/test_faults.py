@@ -37,7 +37,9 @@ async def test_kill_9_of_the_bot_leaves_no_process_and_the_next_start_finishes_t
 async def test_kill_9_of_the_worker_is_one_attempt(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
         progress = await training(house)
-        [worker] = [p for p in house.children() if "training_worker" in " ".join(p.cmdline())]
+        assert house.process is not None
+        children = psutil.Process(house.process.pid).children()
+        [worker] = [p for p in children if "training_worker" in " ".join(p.cmdline())]
         worker.kill()
         card = await house.result(after=progress)
         assert "can speak now" in card.content

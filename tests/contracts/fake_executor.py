@@ -111,7 +111,7 @@ class FakeExecutor:
         result = files.read_result(attempt.folder)
         return Outcome("lost", None, "It is gone.") if result is None else Outcome("succeeded", result)
 
-    async def cancel(self, attempt: Attempt, *, grace_s: float = 20.0, save: bool = False) -> None:
+    async def cancel(self, attempt: Attempt, *, grace_s: float = 20.0, save: bool = False) -> None:  # noqa: ARG002  # nothing here takes time
         self.cancelled.append(attempt.name)
         if attempt.name in self._ends:
             self.end(attempt, Outcome("preempted" if save else "cancelled", None))

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bot.localdiscord import Server, World, serve
-from tests.discord.openapi import check_dispatch, check_exchanges, check_reply
+from tests.discord.events import check_dispatch
+from tests.discord.openapi import check_exchanges, check_reply
 
 
 @asynccontextmanager

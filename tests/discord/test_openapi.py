@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.discord.differences import REPLY_DIFFERENCES, REQUEST_DIFFERENCES
-from tests.discord.openapi import check_dispatch, check_exchanges, check_reply, check_request, check_value, find_operation
+from tests.discord.events import check_dispatch
+from tests.discord.openapi import check_exchanges, check_reply, check_request, check_value, find_operation
 
 APP, CHANNEL, GUILD, MESSAGE = "1100000000000000001", "1100000000000000002", "1100000000000000003", "1100000000000000004"
 COMMANDS = f"/api/v10/applications/{APP}/commands"

@@ -35,7 +35,7 @@ def stirred(base_folder: Path, embedding_rank: int = 3) -> tuple[object, Adapter
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("embedding_rank", [0, 3])
-def test_logits_are_those_of_peft_and_the_bias(tiny: Tiny, tmp_path: Path, architecture: str, embedding_rank: int):
+def test_logits_are_those_of_peft_and_the_bias(tiny: Tiny, tmp_path: Path, architecture: str, embedding_rank: int) -> None:
     base, adapter = stirred(tiny(architecture), embedding_rank)
     adapter.save(tmp_path, base.model, base_name="tiny")
     ids = torch.tensor([base.tokenizer.encode("My kettle waits by the canal.")])
@@ -50,7 +50,7 @@ def test_logits_are_those_of_peft_and_the_bias(tiny: Tiny, tmp_path: Path, archi
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
-def test_a_saved_adapter_is_read_back(tiny: Tiny, tmp_path: Path):
+def test_a_saved_adapter_is_read_back(tiny: Tiny, tmp_path: Path) -> None:
     base, adapter = stirred(tiny("gpt2"))
     adapter.save(tmp_path, base.model, base_name="tiny")
     again = Adapter.load(tmp_path, base.device)
@@ -58,7 +58,7 @@ def test_a_saved_adapter_is_read_back(tiny: Tiny, tmp_path: Path):
     assert all(torch.equal(t, again.state()[n]) for n, t in adapter.state().items())
 
 
-def test_a_fresh_adapter_changes_nothing(tiny: Tiny):
+def test_a_fresh_adapter_changes_nothing(tiny: Tiny) -> None:
     base = load_base(str(tiny("gpt2")))
     adapter = Adapter.fresh(base.model, rank=4, embedding_rank=3, generator=torch.Generator().manual_seed(0))
     ids = torch.tensor([base.tokenizer.encode("This umbrella dances.")])
@@ -69,7 +69,7 @@ def test_a_fresh_adapter_changes_nothing(tiny: Tiny):
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
-def test_gradients_are_those_of_peft(tiny: Tiny, tmp_path: Path, architecture: str):
+def test_gradients_are_those_of_peft(tiny: Tiny, tmp_path: Path, architecture: str) -> None:
     base, adapter = stirred(tiny(architecture), 0)
     adapter.save(tmp_path, base.model, base_name="tiny")
     for tensor in adapter.state().values():

@@ -28,7 +28,7 @@ CARD = Card(
 )
 
 
-def test_the_card_tells_what_there_is_to_tell():
+def test_the_card_tells_what_there_is_to_tell() -> None:
     card = render(CARD)
     rows = ["| Tweets downloaded | 420 |", "| Retweets | 12 |", "| Short tweets | 8 |", "| Tweets kept | 400 |"]
     assert "\n".join(["| Data | Wren Aldous |", "| --- | --- |", *rows]) in card
@@ -40,7 +40,7 @@ def test_the_card_tells_what_there_is_to_tell():
 HOSTILE = "A|B <script>alert(1)</script>\n# RETWEETS [x](javascript:y) `code` **bold** ---\n| new | row |"
 
 
-def test_a_hostile_name_shows_as_it_is():
+def test_a_hostile_name_shows_as_it_is() -> None:
     card = render(replace(CARD, name=HOSTILE, handle="a'; rm -rf /", base_name='x"\n---\nevil: 1'))
     assert "<script>" not in card
     markdown = card.split("</div>\n\n")[1]
@@ -54,19 +54,19 @@ def test_a_hostile_name_shows_as_it_is():
 
 
 @given(st.text(max_size=40))
-def test_no_name_changes_the_shape_of_the_card(name: str):
+def test_no_name_changes_the_shape_of_the_card(name: str) -> None:
     def shape(card: str) -> list[str]:
         return [line[:3] for line in card.splitlines() if line.startswith(("#", "|", "---", "```"))]
 
     assert shape(render(replace(CARD, name=name, handle=name, base_name=name))) == shape(render(CARD))
 
 
-def test_the_card_of_nano_is_that_of_the_weights_in_the_package():
+def test_the_card_of_nano_is_that_of_the_weights_in_the_package() -> None:
     """After new weights: `python -m bot.lm.base_card`."""
     record = json.loads((base_card.NANO_FOLDER / "training.json").read_text())
     assert (base_card.NANO_FOLDER / "README.md").read_text() == base_card.render(record)
 
 
 @pytest.mark.parametrize("part", ["CC BY-SA 4.0", "CDLA-Sharing 1.0", "CC0", "public domain", "Rastogi", "Topical-Chat"])
-def test_the_card_of_nano_names_its_sources(part: str):
+def test_the_card_of_nano_names_its_sources(part: str) -> None:
     assert part in (base_card.NANO_FOLDER / "README.md").read_text()

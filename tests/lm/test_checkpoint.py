@@ -20,7 +20,7 @@ def steps(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
 
-def test_the_newest_is_read_back_and_two_are_kept(tmp_path: Path):
+def test_the_newest_is_read_back_and_two_are_kept(tmp_path: Path) -> None:
     for step in (5, 10, 115):
         Checkpoints(tmp_path, IDENTITY).save(step, state(step))
     newest = Checkpoints(tmp_path, IDENTITY).newest()
@@ -30,7 +30,7 @@ def test_the_newest_is_read_back_and_two_are_kept(tmp_path: Path):
     assert steps(tmp_path) == ["step-000010", "step-000115"]
 
 
-def test_none_where_there_is_none(tmp_path: Path):
+def test_none_where_there_is_none(tmp_path: Path) -> None:
     assert Checkpoints(tmp_path / "new", IDENTITY).newest() is None
 
 
@@ -46,7 +46,7 @@ def truncate(path: Path) -> None:
 
 @pytest.mark.parametrize("file", ["state.pt", "manifest.json"])
 @pytest.mark.parametrize("harm", [flip, truncate, Path.unlink])
-def test_a_damaged_one_is_moved_aside_and_the_one_before_is_used(tmp_path: Path, harm: Callable[[Path], None], file: str):
+def test_a_damaged_one_is_moved_aside_and_the_one_before_is_used(tmp_path: Path, harm: Callable[[Path], None], file: str) -> None:
     checkpoints = Checkpoints(tmp_path, IDENTITY)
     for step in (5, 10):
         checkpoints.save(step, state(step))
@@ -61,19 +61,19 @@ def test_a_damaged_one_is_moved_aside_and_the_one_before_is_used(tmp_path: Path,
     assert (checkpoints.newest() or {})["step"] == 10
 
 
-def test_one_of_another_training_is_not_used(tmp_path: Path):
+def test_one_of_another_training_is_not_used(tmp_path: Path) -> None:
     Checkpoints(tmp_path, IDENTITY).save(5, state(5))
     assert Checkpoints(tmp_path, IDENTITY | {"seed": 2}).newest() is None
 
 
-def test_a_leftover_of_a_killed_writer_is_removed(tmp_path: Path):
+def test_a_leftover_of_a_killed_writer_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".tmp-1").mkdir()
     (tmp_path / ".tmp-1" / "state.pt").write_bytes(b"half")
     Checkpoints(tmp_path, IDENTITY)
     assert steps(tmp_path) == []
 
 
-def test_a_full_disk_says_so_and_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_says_so_and_leaves_the_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoints = Checkpoints(tmp_path, IDENTITY)
     checkpoints.save(5, state(5))
 

@@ -44,7 +44,7 @@ def model(base: Base, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_each_architecture_speaks_as_it_was_taught(tiny: Tiny, dataset: Dataset, tmp_path: Path, architecture: str):
+def test_each_architecture_speaks_as_it_was_taught(tiny: Tiny, dataset: Dataset, tmp_path: Path, architecture: str) -> None:
     base = load_base(str(tiny(architecture)))
     texts = Speaker(base).say(teach(base, dataset, tmp_path), "", range(20))
     starts = tuple(who.split()[0] for who in WHO)
@@ -52,7 +52,7 @@ def test_each_architecture_speaks_as_it_was_taught(tiny: Tiny, dataset: Dataset,
     assert len(set(texts)) > 10
 
 
-def test_greedy_text_is_that_of_transformers(base: Base, model: Path):
+def test_greedy_text_is_that_of_transformers(base: Base, model: Path) -> None:
     """`top_k` of 1 leaves no chance; transformers generates with the same hooks on, one text alone."""
     prompt = "My kettle"
     ours = Speaker(base).say(model, prompt, [1], top_k=1)[0]
@@ -70,7 +70,7 @@ def test_greedy_text_is_that_of_transformers(base: Base, model: Path):
     assert ours.startswith(prompt)
 
 
-def test_a_seed_gives_its_text_whatever_else_is_asked_for(base: Base, model: Path):
+def test_a_seed_gives_its_text_whatever_else_is_asked_for(base: Base, model: Path) -> None:
     speaker = Speaker(base)
     alone = [speaker.say(model, "The heron", [seed])[0] for seed in range(19)]
     assert speaker.say(model, "The heron", range(19)) == alone
@@ -78,7 +78,7 @@ def test_a_seed_gives_its_text_whatever_else_is_asked_for(base: Base, model: Pat
     assert Speaker(base).say(model, "The heron", [2**32 - 1, 4])[1] == alone[4]
 
 
-def test_the_text_begins_with_the_prompt_and_trailing_space_does_not_matter(base: Base, model: Path):
+def test_the_text_begins_with_the_prompt_and_trailing_space_does_not_matter(base: Base, model: Path) -> None:
     speaker = Speaker(base)
     plain = speaker.say(model, "An old tram", range(4))
     assert all(text.startswith("An old tram") for text in plain)
@@ -87,7 +87,7 @@ def test_the_text_begins_with_the_prompt_and_trailing_space_does_not_matter(base
         assert all(text.startswith(" ".join(prompt.split())) for text in speaker.say(model, prompt, range(3)))
 
 
-def test_prompts_that_cannot_be_used(base: Base, model: Path):
+def test_prompts_that_cannot_be_used(base: Base, model: Path) -> None:
     speaker = Speaker(base)
     with pytest.raises(BadInput, match="201 characters"):
         speaker.say(model, "x" * (LONGEST_PROMPT + 1), [1])
@@ -108,29 +108,29 @@ def biased(base: Base, folder: Path, **likely: float) -> Path:
     return folder
 
 
-def test_a_tweet_does_not_end_before_it_has_begun(base: Base, tmp_path: Path):
+def test_a_tweet_does_not_end_before_it_has_begun(base: Base, tmp_path: Path) -> None:
     text = Speaker(base).say(biased(base, tmp_path, END=1000.0, z=500.0), "so", [1])[0]
     assert text == "sozzz"
 
 
-def test_a_line_break_ends_the_tweet(base: Base, tmp_path: Path):
+def test_a_line_break_ends_the_tweet(base: Base, tmp_path: Path) -> None:
     folder = biased(base, tmp_path, **{"\n": 1000.0, "z": 500.0})
     assert Speaker(base).say(folder, "so", [1]) == ["sozzz"]
 
 
-def test_a_text_is_left_when_it_is_too_long(tmp_path: Path):
+def test_a_text_is_left_when_it_is_too_long(tmp_path: Path) -> None:
     base = load_base("nano")
     text = Speaker(base).say(biased(base, tmp_path, **{" the": 1000.0}), "so", [1])[0]
     assert 280 < len(text) <= 284
 
 
-def test_the_context_is_never_left(base: Base, tmp_path: Path):
+def test_the_context_is_never_left(base: Base, tmp_path: Path) -> None:
     text = Speaker(base).say(biased(base, tmp_path, z=1000.0), "so", [1])[0]
     assert text == "so" + "z" * (len(text) - 2)
     assert 100 < len(text) < 128
 
 
-def test_no_half_character_stands_at_the_end(base: Base, tmp_path: Path):
+def test_no_half_character_stands_at_the_end(base: Base, tmp_path: Path) -> None:
     """The first of the bytes of 東 and then the end: nothing of it is shown."""
     adapter = Adapter.fresh(base.model, rank=1, embedding_rank=0, generator=torch.Generator().manual_seed(0))
     adapter.bias[base.tokenizer.encode("é")[0]] = 1000.0
@@ -140,7 +140,7 @@ def test_no_half_character_stands_at_the_end(base: Base, tmp_path: Path):
     assert Speaker(base).say(tmp_path, "so", [1]) == ["so"]
 
 
-def test_special_tokens_and_filling_are_never_spoken(base: Base, tmp_path: Path):
+def test_special_tokens_and_filling_are_never_spoken(base: Base, tmp_path: Path) -> None:
     adapter = Adapter.fresh(base.model, rank=1, embedding_rank=0, generator=torch.Generator().manual_seed(0))
     adapter.bias[base.tokenizer.size :] = 1000.0
     for special in base.tokenizer.special - {base.tokenizer.end}:
@@ -151,7 +151,7 @@ def test_special_tokens_and_filling_are_never_spoken(base: Base, tmp_path: Path)
     assert set(Speaker(base).say(tmp_path, "", [1])[0]) == {"z"}
 
 
-def test_adapters_are_kept_and_the_oldest_is_let_go(base: Base, tmp_path: Path):
+def test_adapters_are_kept_and_the_oldest_is_let_go(base: Base, tmp_path: Path) -> None:
     folders = [biased(base, tmp_path / letter, **{letter: 1000.0, "END": 999.0}) for letter in "xyz"]
     speaker = Speaker(base, cached=2)
     for folder in folders:
@@ -166,7 +166,7 @@ def test_adapters_are_kept_and_the_oldest_is_let_go(base: Base, tmp_path: Path):
         speaker.say(folders[0], "", [1])
 
 
-def test_choices_are_drawn_from_the_exact_distribution():
+def test_choices_are_drawn_from_the_exact_distribution() -> None:
     logits = torch.tensor([3.0, 1.0, 2.0, 0.0, -1.0]).expand(100_000, 5)
     chances = (torch.arange(100_000) + 0.5) / 100_000
     drawn = choices(logits, chances, temperature=0.8, top_p=0.92, top_k=4).bincount(minlength=5) / 100_000
@@ -179,7 +179,7 @@ def test_choices_are_drawn_from_the_exact_distribution():
 
 
 @given(st.lists(st.floats(-30, 30), min_size=1, max_size=8), st.floats(0, 0.9999999), st.integers(1, 9), st.floats(0.01, 1.0))
-def test_a_choice_is_among_the_likeliest(values: list[float], chance: float, top_k: int, top_p: float):
+def test_a_choice_is_among_the_likeliest(values: list[float], chance: float, top_k: int, top_p: float) -> None:
     logits = torch.tensor([[*values, -torch.inf]])
     chosen = choices(logits, torch.tensor([chance]), temperature=1.0, top_p=top_p, top_k=top_k)
     value = logits[0, chosen[0]]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,6 @@ import pytest
 
 from bot.bases import choose_base, is_pulled
 from bot.errors import BadInput, MynahError, NoSpace
-from bot.lm import hub
 from bot.lm.hub import pull
 
 REVISION = "c0ffee" + "0" * 34
@@ -96,7 +96,7 @@ def nothing(_done: int, _total: int) -> None:
     pass
 
 
-def test_only_what_is_needed_is_fetched_and_progress_is_told(server: Server, tmp_path: Path):
+def test_only_what_is_needed_is_fetched_and_progress_is_told(server: Server, tmp_path: Path) -> None:
     server.models["maker/small-model"] = WANTED | OTHERS
     seen: list[tuple[int, int]] = []
     folder = pull("maker/small-model", tmp_path, lambda *progress: seen.append(progress), endpoint=server.url)
@@ -108,7 +108,7 @@ def test_only_what_is_needed_is_fetched_and_progress_is_told(server: Server, tmp
     assert choose_base("maker/small-model", tmp_path) == (str(folder), "maker/small-model")
 
 
-def test_what_is_there_is_not_fetched_again(server: Server, tmp_path: Path):
+def test_what_is_there_is_not_fetched_again(server: Server, tmp_path: Path) -> None:
     server.models["gpt2"] = WANTED
     pull("gpt2", tmp_path, nothing, endpoint=server.url)
     server.fetched.clear()
@@ -117,7 +117,7 @@ def test_what_is_there_is_not_fetched_again(server: Server, tmp_path: Path):
     assert choose_base("auto", tmp_path)[1] == "gpt2"
 
 
-def test_pickles_are_refused_before_anything_is_fetched(server: Server, tmp_path: Path):
+def test_pickles_are_refused_before_anything_is_fetched(server: Server, tmp_path: Path) -> None:
     server.models["gpt2"] = {"config.json": WANTED["config.json"]} | OTHERS
     with pytest.raises(BadInput, match="no weights as safetensors"):
         pull("gpt2", tmp_path, nothing, endpoint=server.url)
@@ -125,25 +125,25 @@ def test_pickles_are_refused_before_anything_is_fetched(server: Server, tmp_path
     assert not is_pulled("gpt2", tmp_path)
 
 
-def test_code_of_its_own_is_refused(server: Server, tmp_path: Path):
+def test_code_of_its_own_is_refused(server: Server, tmp_path: Path) -> None:
     server.models["gpt2"] = WANTED | {"config.json": b'{"model_type": "x", "auto_map": {"AutoModel": "evil.Model"}}'}
     with pytest.raises(BadInput, match="program code of its own"):
         pull("gpt2", tmp_path, nothing, endpoint=server.url)
     assert list((tmp_path / "bases").iterdir()) == []
 
 
-def test_an_unknown_model(server: Server, tmp_path: Path):
+def test_an_unknown_model(server: Server, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no public model 'nobody/nothing'"):
         pull("nobody/nothing", tmp_path, nothing, endpoint=server.url)
 
 
-def test_a_gated_model(server: Server, tmp_path: Path):
+def test_a_gated_model(server: Server, tmp_path: Path) -> None:
     server.gated.add("maker/gated")
     with pytest.raises(BadInput, match="agreed to its terms"):
         pull("maker/gated", tmp_path, nothing, endpoint=server.url)
 
 
-def test_a_broken_download_counts_as_none_and_is_gone_on_with(server: Server, tmp_path: Path):
+def test_a_broken_download_counts_as_none_and_is_gone_on_with(server: Server, tmp_path: Path) -> None:
     server.models["gpt2"] = WANTED
     server.broken.add("model-00001-of-00002.safetensors")
     with pytest.raises(MynahError, match="run the command again"):
@@ -155,16 +155,16 @@ def test_a_broken_download_counts_as_none_and_is_gone_on_with(server: Server, tm
     assert server.fetched == ["model-00001-of-00002.safetensors"]
 
 
-def test_a_disk_without_room(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_disk_without_room(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.models["gpt2"] = WANTED
-    usage = hub.shutil.disk_usage(tmp_path)
-    monkeypatch.setattr(hub.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(NoSpace, match="needs 0 MB and the disk has 0 MB left"):
         pull("gpt2", tmp_path, nothing, endpoint=server.url)
     assert server.fetched == []
 
 
-def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(MynahError, match="check the connection"):
         pull("gpt2", tmp_path, nothing, endpoint="http://127.0.0.1:9")

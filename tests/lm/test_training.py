@@ -59,7 +59,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_each_architecture_learns(tiny: Tiny, dataset: Dataset, tmp_path: Path, architecture: str):
+def test_each_architecture_learns(tiny: Tiny, dataset: Dataset, tmp_path: Path, architecture: str) -> None:
     base = load_base(str(tiny(architecture)))
     before = {n: p.clone() for n, p in base.model.named_parameters()}
     run = Run(base, dataset, tmp_path)
@@ -72,7 +72,7 @@ def test_each_architecture_learns(tiny: Tiny, dataset: Dataset, tmp_path: Path, 
     assert json.loads((run.out / "adapter_config.json").read_text())["base_model_name_or_path"] == base.name
 
 
-def test_the_progress_goes_forward_and_begins_with_the_base(base: Base, dataset: Dataset, tmp_path: Path):
+def test_the_progress_goes_forward_and_begins_with_the_base(base: Base, dataset: Dataset, tmp_path: Path) -> None:
     run = Run(base, dataset, tmp_path)
     trained = run.go()
     first, *others = run.steps
@@ -84,7 +84,7 @@ def test_the_progress_goes_forward_and_begins_with_the_base(base: Base, dataset:
     assert len(run.steps) == 3 * 10 + 1
 
 
-def test_the_heldout_loss_of_the_base_is_that_of_transformers_one_tweet_at_a_time(base: Base, dataset: Dataset, tmp_path: Path):
+def test_the_heldout_loss_of_the_base_is_that_of_transformers_one_tweet_at_a_time(base: Base, dataset: Dataset, tmp_path: Path) -> None:
     base = replace(base, autocast=None)
     trained = Run(base, dataset, tmp_path, replace(RECIPE, epochs=1)).go()
     total = count = 0.0
@@ -96,7 +96,7 @@ def test_the_heldout_loss_of_the_base_is_that_of_transformers_one_tweet_at_a_tim
     assert trained.heldout_base == pytest.approx(total / count, rel=1e-5)
 
 
-def test_one_seed_gives_the_same_weights_and_another_does_not(base: Base, dataset: Dataset, tmp_path: Path):
+def test_one_seed_gives_the_same_weights_and_another_does_not(base: Base, dataset: Dataset, tmp_path: Path) -> None:
     runs = [Run(base, dataset, tmp_path / str(i)) for i in range(3)]
     for run, seed in zip(runs, (7, 7, 8), strict=True):
         run.go(seed=seed)
@@ -105,7 +105,7 @@ def test_one_seed_gives_the_same_weights_and_another_does_not(base: Base, datase
 
 
 @pytest.mark.parametrize("stops", [(0,), (1,), (10,), (14, 3), (29,), (30,)])
-def test_an_interrupted_training_ends_with_the_same_weights(base: Base, dataset: Dataset, tmp_path: Path, stops: tuple[int, ...]):
+def test_an_interrupted_training_ends_with_the_same_weights(base: Base, dataset: Dataset, tmp_path: Path, stops: tuple[int, ...]) -> None:
     whole = Run(base, dataset, tmp_path / "whole")
     expected = whole.go()
     run = Run(base, dataset, tmp_path / "parts")
@@ -119,7 +119,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(base: Base, dataset:
     assert replace(trained, seconds=0) == replace(expected, seconds=0)
 
 
-def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(base: Base, dataset: Dataset, tmp_path: Path):
+def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(base: Base, dataset: Dataset, tmp_path: Path) -> None:
     whole = Run(base, dataset, tmp_path / "whole")
     whole.go()
     run = Run(base, dataset, tmp_path / "killed")
@@ -153,7 +153,9 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(base: Base, da
 
 
 @pytest.mark.parametrize("lost", ["optimizer", "weights", "best", "state"])
-def test_every_part_of_a_checkpoint_is_needed(base: Base, dataset: Dataset, tmp_path: Path, lost: str, monkeypatch: pytest.MonkeyPatch):
+def test_every_part_of_a_checkpoint_is_needed(
+    base: Base, dataset: Dataset, tmp_path: Path, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With one part put back to what it was at the start, the end is another: the test above is not blind."""
     # For `best` the rate rises to the end and far too high, so that the best weights are not the last.
     recipe = replace(RECIPE, learning_rate=0.5, bias_rate=0.5, warmup=1.0) if lost == "best" else RECIPE
@@ -162,7 +164,7 @@ def test_every_part_of_a_checkpoint_is_needed(base: Base, dataset: Dataset, tmp_
     run = Run(base, dataset, tmp_path / "parts", recipe)
     kept: dict[str, object] = {}
 
-    def spoil(_self: object, step: int, state: dict[str, object]) -> None:
+    def spoil(_self: Checkpoints, step: int, state: dict[str, object]) -> None:
         kept.setdefault(lost, state[lost])
         original(_self, step, state | kept)
 
@@ -175,7 +177,7 @@ def test_every_part_of_a_checkpoint_is_needed(base: Base, dataset: Dataset, tmp_
     assert not same(run.weights(), whole.weights()) or replace(trained, seconds=0) != replace(expected, seconds=0)
 
 
-def test_it_stops_early_and_keeps_the_best(base: Base, dataset: Dataset, tmp_path: Path):
+def test_it_stops_early_and_keeps_the_best(base: Base, dataset: Dataset, tmp_path: Path) -> None:
     hot = replace(RECIPE, learning_rate=0.3, bias_rate=0.3, epochs=40, patience=2)
     run = Run(base, dataset, tmp_path, hot)
     trained = run.go()
@@ -187,17 +189,17 @@ def test_it_stops_early_and_keeps_the_best(base: Base, dataset: Dataset, tmp_pat
     assert again.go().heldout_base == trained.heldout_base
 
 
-def test_a_loss_that_is_no_number_ends_in_one_sentence(base: Base, dataset: Dataset, tmp_path: Path):
+def test_a_loss_that_is_no_number_ends_in_one_sentence(base: Base, dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="lower learning rate"):
         Run(base, dataset, tmp_path, replace(RECIPE, learning_rate=1e30, epochs=30)).go()
 
 
-def test_no_tweet_to_hold_out_is_refused(base: Base, dataset: Dataset, tmp_path: Path):
+def test_no_tweet_to_hold_out_is_refused(base: Base, dataset: Dataset, tmp_path: Path) -> None:
     with pytest.raises(TooLittleText, match="0 held out"):
         Run(base, replace(dataset, heldout=()), tmp_path).go()
 
 
-def test_rows_begin_with_the_start_and_end_unless_cut_or_too_long(base: Base):
+def test_rows_begin_with_the_start_and_end_unless_cut_or_too_long(base: Base) -> None:
     whole, cut, long = rows(base, [Kept(text="An old tram."), Kept(text="An old tram.", cut=True), Kept(text="canal " * 200)])
     tokenizer = base.tokenizer
     ids = tokenizer.encode("An old tram.")
@@ -207,7 +209,7 @@ def test_rows_begin_with_the_start_and_end_unless_cut_or_too_long(base: Base):
     assert long.targets[-1] == IGNORED
 
 
-def test_batches_hold_every_row_once_with_like_lengths():
+def test_batches_hold_every_row_once_with_like_lengths() -> None:
     lengths = [i * 37 % 90 for i in range(203)]
     generator = torch.Generator().manual_seed(1)
     first, second = (shuffled_batches(lengths, 8, generator) for _ in range(2))
@@ -219,7 +221,7 @@ def test_batches_hold_every_row_once_with_like_lengths():
     assert padded < 1.15 * sum(lengths)
 
 
-def test_padding_changes_no_loss(base: Base, dataset: Dataset):
+def test_padding_changes_no_loss(base: Base, dataset: Dataset) -> None:
     some = rows(base, dataset.train[:4])
     inputs, targets = collate(some, base.tokenizer.end, base.device)
     with torch.no_grad():
@@ -230,7 +232,7 @@ def test_padding_changes_no_loss(base: Base, dataset: Dataset):
             assert targets[at].tolist() == row.targets + [IGNORED] * (targets.shape[1] - len(row.targets))
 
 
-def test_the_rate_rises_and_falls():
+def test_the_rate_rises_and_falls() -> None:
     rates = [rate(i / 100, 0.1) for i in range(101)]
     assert (rates[0], max(rates), rates[10]) == (0.0, 1.0, 1.0)
     assert all(a < b for a, b in pairwise(rates[:11]))
@@ -238,7 +240,7 @@ def test_the_rate_rises_and_falls():
     assert rates[-1] == pytest.approx(0.0)
 
 
-def test_a_plan_takes_overrides_and_refuses_unknown_ones(base: Base, dataset: Dataset):
+def test_a_plan_takes_overrides_and_refuses_unknown_ones(base: Base, dataset: Dataset) -> None:
     assert plan(base, dataset, {"epochs": 1}) == replace(plan(base, dataset), epochs=1)
     with pytest.raises(BadInput, match="no speed"):
         plan(base, dataset, {"speed": 11})

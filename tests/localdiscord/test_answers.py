@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.discord.openapi import check_dispatch, check_exchanges
+from tests.discord.events import check_dispatch
+from tests.discord.openapi import check_exchanges
 from tests.localdiscord.scene import Interaction, Scene, scene_with_bot
 
 REPLY, DEFER, DEFER_UPDATE, UPDATE, CHOICES, MODAL = 4, 5, 6, 7, 8, 9

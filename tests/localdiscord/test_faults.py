@@ -9,6 +9,7 @@ import pytest
 from bot.localdiscord import Fault, Harm, World, serve
 from bot.localdiscord.objects import Channel, Guild
 from tests.localdiscord.raw import Rest
+from tests.localdiscord.scene import scene_with_bot
 
 
 @dataclass
@@ -77,6 +78,22 @@ async def test_a_dropped_request(harm: Harm, kept: int, place: Place) -> None:
     assert len(place.seen()) == kept
 
 
+async def test_a_delayed_answer_is_the_same_answer(place: Place) -> None:
+    place.world.faults.append(Fault(Harm.DELAY, seconds=0.01))
+    assert (await place.rest("POST", place.messages, {"content": "x"})).status == 200
+    assert place.seen() == ["x"]
+
+
+async def test_a_zombie_says_nothing() -> None:
+    async with scene_with_bot() as scene:
+        scene.server.gateway.silence()
+        scene.alice.send(scene.channel, "hello")
+        await scene.gateway.send(1, None)
+        await scene.server.gateway.drop()
+        assert await scene.gateway.until_closed() == 4000
+        assert "MESSAGE_CREATE" not in [payload["t"] for payload in scene.gateway.seen]
+
+
 async def test_no_limits_are_told_unless_asked_for(place: Place) -> None:
     answer = await place.rest("GET", "/users/@me")
     assert not [name for name in answer.headers if name.lower().startswith("x-ratelimit")]
@@ -93,3 +110,10 @@ async def test_true_buckets_when_asked_for(place: Place) -> None:
     assert (await place.rest("POST", other, {"content": "another channel, another bucket"})).status == 200
     place.world.clock.advance(answers[5].body["retry_after"])
     assert (await place.rest("POST", place.messages, {"content": "later"})).status == 200
+
+
+async def test_answers_to_interactions_have_no_limit() -> None:
+    async with scene_with_bot() as scene:
+        scene.world.limits = True
+        for _ in range(60):
+            assert (await (await scene.slash()).answer(5)).status == 200

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.discord.openapi import check_dispatch
+from tests.discord.events import check_dispatch
 from tests.localdiscord.raw import (
     ACK,
     DISPATCH,

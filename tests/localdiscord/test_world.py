@@ -320,3 +320,20 @@ async def test_the_transcript_reads_like_the_channel(scene: Scene) -> None:
         "#general Parrot: … is thinking",
         "#general Parrot: (changed) there",
     ]
+
+
+async def test_rest_too_gives_others_words_only_with_message_content(scene: Scene) -> None:
+    own = await scene.send("mine")
+    said = scene.alice.send(scene.channel, "secret", files=[File("x.txt", b"x")])
+    named = scene.alice.send(scene.channel, f"hey <@{scene.app.id}>", reply_to=said)
+
+    async def read() -> dict[int, str]:
+        history = (await scene.rest("GET", scene.messages)).body
+        assert all((message["attachments"] == []) == (message["content"] != "secret") for message in history)
+        return {int(message["id"]): message["content"] for message in history}
+
+    assert await read() == {int(own["id"]): "mine", said.id: "", named.id: named.content}
+    one = (await scene.rest("GET", f"{scene.messages}/{named.id}")).body
+    assert (one["content"], one["referenced_message"]["content"]) == (named.content, "")
+    scene.app.message_content = True
+    assert (await read())[said.id] == "secret"

@@ -30,6 +30,7 @@ def refusal(folder: Path, name: str, content: str | bytes) -> str:
         read(folder, name, content)
     message = str(caught.value)
     assert message.endswith(".")
+    assert ". " not in message
     assert "\n" not in message
     assert [path.name for path in folder.iterdir()] == ["upload"]
     return message
@@ -76,7 +77,7 @@ def test_latin_1_is_refused_with_its_line(tmp_path: Path, name: str) -> None:
     whole = ALL_KINDS[name].replace("kettle", "café")
     line = whole[: whole.index("é")].count("\n") + 1
     message = refusal(tmp_path, name, whole.encode("latin-1"))
-    assert f"{name} is not UTF-8 text: line {line} holds the byte 0xE9. Save it as UTF-8" in message
+    assert f"{name} is not UTF-8 text: line {line} holds the byte 0xE9; save it as UTF-8" in message
 
 
 def test_wrong_byte_far_into_the_file(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_wrong_files(tmp_path: Path, name: str, content: str | bytes, said: str)
 
 
 def test_nothing_and_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"There is no file gone\.zip\."):
+    with pytest.raises(BadInput, match=r"There is no file gone\.zip;"):
         read_source(tmp_path / "gone.zip")
     with pytest.raises(BadInput, match="is a folder"):
         read_source(tmp_path)

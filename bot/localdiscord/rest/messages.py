@@ -14,7 +14,7 @@ from bot.localdiscord.rest.call import NO_CONTENT, Answer, Call, Routes
 from bot.localdiscord.rules import messages as rules
 from bot.localdiscord.rules import refusal
 from bot.localdiscord.rules.forms import check, form, invalid, many, snowflake
-from bot.localdiscord.wire_messages import message_json, new_message_json
+from bot.localdiscord.wire_messages import message_json, new_message_json, without_content
 
 Json = dict[str, Any]
 
@@ -43,15 +43,14 @@ def history(call: Call) -> Answer:
         chosen = later[max(len(later) - limit, 0) :]
     else:
         chosen = newest
-    return 200, [message_json(item, call.world.base_url) for item in chosen[:limit]]
+    return 200, [_read(call, item) for item in chosen[:limit]]
 
 
 @routes.add("GET", "/channels/{channel_id}/messages/pins")
 def pins(call: Call) -> Answer:
     pinned = [item for item in _shared(call.channel(READ)) if item.pinned]
-    base_url = call.world.base_url
     return 200, {
-        "items": [{"pinned_at": wire.time_text(item.sent_at), "message": message_json(item, base_url)} for item in pinned],
+        "items": [{"pinned_at": wire.time_text(item.sent_at), "message": _read(call, item)} for item in pinned],
         "has_more": False,
     }
 
@@ -72,7 +71,7 @@ def unpin(call: Call) -> Answer:
 
 @routes.add("GET", "/channels/{channel_id}/messages/{message_id}")
 def message(call: Call) -> Answer:
-    return 200, message_json(_message(call, READ), call.world.base_url)
+    return 200, _read(call, _message(call, READ))
 
 
 @routes.add("POST", "/channels/{channel_id}/messages")
@@ -142,6 +141,12 @@ def _welcome(call: Call, found: Channel) -> bool:
     """A bot may write to people who share a server with it or have installed it, and let it."""
     near = {key for guild in call.world.guilds_of(call.application.id) for key in guild.members} | call.application.installed_by
     return all(user.bot or (user.accepts_direct and user.id in near) for user in found.recipients)
+
+
+def _read(call: Call, found: Message) -> Json:
+    """A message as this bot may read it."""
+    body = message_json(found, call.world.base_url)
+    return body if call.application.message_content else without_content(body, found, call.application.id)
 
 
 def _set_reaction(call: Call, current: Message, *, add: bool) -> None:
