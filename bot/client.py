@@ -25,6 +25,8 @@ AUTHENTICATION_FAILED = 4004
 LOCAL_READY_S = 0.1
 """How long to wait for the next server at the start on a local Discord; discord.py waits 2 s."""
 
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # what voice would need is not missing here
+
 log = structlog.get_logger("mynah.client")
 
 

@@ -6,11 +6,10 @@ in this file too: one function per message, pure.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from bot.when import describe
-from bot.wording import bar, duration, fitted, ordinal, persona_name, plain
+from bot.wording import bar, duration, fitted, moment, ordinal, persona_name, plain, who
 from storage.characters import Character
 from storage.corpora import Corpus
 from storage.jobs import Job
@@ -62,10 +61,6 @@ class Message:
         return cls(data["content"], tuple(Button(**button) for button in data["buttons"]), Persona(**persona) if persona else None)
 
 
-def _who(user_id: int) -> str:
-    return f"<@{user_id}>" if user_id else "the shell"
-
-
 def _signed(character: Character) -> str:
     return plain(persona_name(character.name, character.handle))
 
@@ -73,11 +68,6 @@ def _signed(character: Character) -> str:
 def _base(model: Model) -> str:
     """A base that is a folder goes by the folder's name: where it lies is nobody's business in a channel."""
     return plain(model.base_name if not model.base_name.startswith("/") else model.base_name.rstrip("/").rpartition("/")[2])
-
-
-def _moment(at: datetime, style: Literal["f", "R"]) -> str:
-    """A time that Discord shows to each reader in their own zone; R = relative to now."""
-    return f"<t:{int(at.timestamp())}:{style}>"
 
 
 def _lines(lines: Iterable[str]) -> str:
@@ -142,6 +132,8 @@ def why(answer: "Why") -> Message:
     ]
     if answer.nearest:
         lines.append(f"Nearest real tweet ({answer.overlap:.0%} in common): {fitted(answer.nearest, 400)}")
+    else:
+        lines.append("Nearest real tweet: none has anything in common with it.")
     lines.append(f"Dropped before it: {len(answer.dropped)}" if answer.dropped else "Nothing was dropped before it.")
     lines += [f"- {reason}: {fitted(text, 150)}" for text, reason in answer.dropped]
     return Message(_lines(lines))
@@ -209,7 +201,7 @@ def job_list(jobs: Sequence[Job]) -> Message:
     """The newest jobs of a server."""
     if not jobs:
         return Message("No job yet: start one with /train.")
-    return Message(_lines(f"{plain(job_line(job))} · {_who(job.user_id)} · {_moment(job.created_at, 'R')}" for job in jobs))
+    return Message(_lines(f"{plain(job_line(job))} · {who(job.user_id)} · {moment(job.created_at, 'R')}" for job in jobs))
 
 
 def trained(job: Job, character: Character, model: Model, corpus: Corpus, *, samples: Sequence[str], warning: str | None) -> Message:
@@ -217,7 +209,7 @@ def trained(job: Job, character: Character, model: Model, corpus: Corpus, *, sam
     lines = [
         f"**{_signed(character)} can speak now**: @{plain(character.handle)}, version {model.version}",
         _counts(corpus),
-        _losses(model) + f" · {model.steps} steps in {duration(model.seconds)} · asked for by {_who(job.user_id)}",
+        _losses(model) + f" · {model.steps} steps in {duration(model.seconds)} · asked for by {who(job.user_id)}",
         *([f"-# {plain(warning)}"] if warning else []),
     ]
     label = f"-# AI · not written by @{plain(character.handle)}"
@@ -246,7 +238,7 @@ def _losses(model: Model) -> str:
 
 def failed(job: Job) -> Message:
     """Why a job made nothing."""
-    return Message(f"**@{plain(job.handle)} could not be learned** (job {job.id}, for {_who(job.user_id)}): {_reason(job)}")
+    return Message(f"**@{plain(job.handle)} could not be learned** (job {job.id}, for {who(job.user_id)}): {_reason(job)}")
 
 
 def _reason(job: Job) -> str:
@@ -266,11 +258,11 @@ def character_list(characters: Sequence[Character]) -> Message:
 def character_info(info: "Info") -> Message:
     """Everything about one character."""
     character, model, corpus = info.character, info.model, info.corpus
-    lines = [f"**{_signed(character)}** · @{plain(character.handle)} · asked for by {_who(character.created_by)}"]
+    lines = [f"**{_signed(character)}** · @{plain(character.handle)} · asked for by {who(character.created_by)}"]
     if model is None or corpus is None:
         return Message("\n".join([*lines, "It cannot speak yet: no training has ended."]))
     lines += [
-        f"Version {model.version} of {info.versions}, made {_moment(model.created_at, 'f')} on {_base(model)}",
+        f"Version {model.version} of {info.versions}, made {moment(model.created_at, 'f')} on {_base(model)}",
         _losses(model),
         f"Learned from {plain(corpus.file_name)}" + _span(corpus),
         _counts(corpus),
@@ -313,7 +305,7 @@ def schedule_list(schedules: Sequence[Schedule], handles: Mapping[int, str]) -> 
 
 def schedule_line(schedule: Schedule, handle: str) -> str:
     """Who posts when, and when next."""
-    return f"@{plain(handle)} · {describe(schedule.cron, schedule.zone)} · next {_moment(schedule.next_at, 'f')}"
+    return f"@{plain(handle)} · {describe(schedule.cron, schedule.zone)} · next {moment(schedule.next_at, 'f')}"
 
 
 def schedule_choice(schedule: Schedule, handle: str) -> str:

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from datetime import datetime
+from typing import Literal
 
 NAME_LIMIT = 80
 """Characters in the name of a webhook message (Discord)."""
@@ -58,3 +60,13 @@ def bar(fraction: float) -> str:
     """A progress bar of BAR_CELLS cells."""
     done = round(min(1.0, max(0.0, fraction)) * BAR_CELLS)
     return "█" * done + "░" * (BAR_CELLS - done)
+
+
+def who(user_id: int) -> str:
+    """A user's name, shown by Discord; no message of ours pings."""
+    return f"<@{user_id}>" if user_id else "the shell"
+
+
+def moment(at: datetime, style: Literal["f", "R"]) -> str:
+    """A time that Discord shows to each reader in their own zone; R = relative to now."""
+    return f"<t:{int(at.timestamp())}:{style}>"

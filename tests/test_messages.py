@@ -3,12 +3,12 @@
 import re
 
 import pytest
-from bot.jobs import Place
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import messages
 from bot.characters import Deleted, Info, Why
+from bot.jobs import Place
 from bot.messages import CONTENT_LIMIT, Message
 from bot.wording import duration, fitted, ordinal, persona_name, plain
 from tests import records
@@ -176,6 +176,10 @@ def test_why_tells_everything_about_a_post() -> None:
     content = messages.why(answer).content
     for part in ("version 2", "nano", "rank 16", "The pond", "77", "60%", "The pond was mine", "too short"):
         assert part in content
+
+
+def test_why_says_when_no_real_tweet_is_near() -> None:
+    assert "Nearest real tweet: none" in messages.why(Why(records.post(), records.character(), records.model(), None, 0.0, ())).content
 
 
 @given(st.lists(st.tuples(TEXT, TEXT), max_size=30), TEXT)

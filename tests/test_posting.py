@@ -24,7 +24,7 @@ from bot.posting import Poster
 from storage.database import Database
 from storage.posts import Post, PostStore
 from storage.webhooks import WebhookStore
-from tests.discord.openapi import check_exchanges
+from tests.discord.openapi import check_request
 
 WEBHOOK = r"/webhooks/\d+/[^/]+$"
 CHANNEL = r"/channels/\d+/messages$"
@@ -133,7 +133,7 @@ async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         point_at(server.url)
         await client.login(application.token)
         yield Place(world, guild, channel, application, alice, database, client)
-        assert check_exchanges(world.exchanges) == []
+        assert [problem for exchange in world.exchanges for problem in check_request(exchange)] == []
     await database.close()
 
 
@@ -312,3 +312,12 @@ async def test_taking_back_without_the_right_says_which(place: Place) -> None:
     place.permit(EVERYTHING & ~Permissions.MANAGE_MESSAGES)
     with pytest.raises(NotAllowed, match="Manage Messages"):
         await place.poster().delete(post, by=place.alice.id)
+
+
+async def test_a_thread_uses_the_webhook_of_the_channel_around_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    thread = object.__new__(discord.Thread)
+    thread.id, thread.parent_id = 5, place.channel.id
+    monkeypatch.setattr(place.client, "get_channel", {5: thread}.get)
+    poster = place.poster()
+    assert (poster._home(5), poster._thread(5)) == (place.channel.id, {"thread": discord.Object(5)})
+    assert (poster._home(6), poster._thread(6)) == (6, {})

@@ -209,6 +209,7 @@ async def test_a_result_that_is_found_may_be_cancelled_before_it_is_taken(tmp_pa
         other = await two.ask("wren")
         async with at_work(two):
             await two.reaches(other.job.id, "succeeded")
+        assert two.executor.cancelled == [two.attempt(job).name], "on a cluster its worker may still run"
         assert (await two.job(job.id)).state == "cancelled"
         assert (await only_model(two)).job_id == other.job.id
 

@@ -279,45 +279,53 @@ async def test_a_removed_schedule_is_silent(tmp_path: Path) -> None:
         assert await one.fired() == []
 
 
+@asynccontextmanager
+async def running(one: Station) -> AsyncIterator[tuple[asyncio.Event, asyncio.Event]]:
+    """Let the scheduler run; gives an event for each post, and one for each time it has found out how long to sleep."""
+    posted, asleep = asyncio.Event(), asyncio.Event()
+    one.scheduler._wake_poster = posted.set
+    until_next = one.scheduler._until_next
+
+    async def told() -> timedelta:
+        left = await until_next()
+        asleep.set()
+        return left
+
+    one.scheduler._until_next = told  # type: ignore[method-assign]  # to know when it sleeps
+    task = asyncio.create_task(one.scheduler.run())
+    try:
+        async with asyncio.timeout(20):
+            yield posted, asleep
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_running_it_ticks_at_once_and_after_a_schedule_is_added(tmp_path: Path) -> None:
     clock = ManualClock(START)
     async with station(tmp_path, clock) as one:
         await one.add("0 9 * * *")
         clock.advance(hours=9)
-        posted = asyncio.Event()
-        one.scheduler._wake_poster = posted.set
-        running = asyncio.create_task(one.scheduler.run())
-        async with asyncio.timeout(20):
+        async with running(one) as (posted, asleep):
             await posted.wait()
+            await asleep.wait()
             posted.clear()
             clock.advance(hours=24)
             await one.add("0 10 * * *")
             await posted.wait()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
         assert await one.fired() == ["Sun 01 09:00", "Mon 02 09:00"]
 
 
 async def test_the_alarm_rings_at_the_slot(tmp_path: Path) -> None:
-    """The slot is a blink away: the alarm has to ring for it, nothing else wakes the scheduler."""
+    """The slot is a blink away: nothing but the alarm wakes the scheduler for it."""
     clock = ManualClock(START + timedelta(hours=9) - timedelta(milliseconds=20))
     async with station(tmp_path, clock) as one:
         await one.add("0 9 * * *")
-        posted = asyncio.Event()
-        one.scheduler._wake_poster = posted.set
-        until_next = one.scheduler._until_next
-
-        async def and_the_clock_goes_on() -> timedelta:
-            left = await until_next()
-            clock.set(START + timedelta(hours=9))
-            return left
-
-        one.scheduler._until_next = and_the_clock_goes_on  # type: ignore[method-assign]  # the clock moves while the alarm is set
-        running = asyncio.create_task(one.scheduler.run())
-        async with asyncio.timeout(20):
+        async with running(one) as (posted, asleep):
+            await asleep.wait()
+            assert not posted.is_set()
+            clock.advance(1)
             await posted.wait()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_clock_that_is_set_is_noticed_within_30_seconds(tmp_path: Path) -> None:

@@ -156,6 +156,11 @@ def test_hourly_goes_by_real_hours(zone: str, lost_m: int, lost_d: int, twice_m:
     assert len(on_the_day("0 * * * *", zone, twice_m, twice_d)) == 25
 
 
+def test_in_the_second_pass_of_an_hour_the_first_is_over() -> None:
+    second_pass = datetime(2026, 11, 1, 6, 15, tzinfo=UTC)  # 01:15 in New York, for the second time
+    assert next_slot("30 1 * * *", "America/New_York", second_pass) == datetime(2026, 11, 2, 6, 30, tzinfo=UTC)
+
+
 def on_the_day(cron: str, zone: str, month: int, day: int) -> list[datetime]:
     start = datetime(2026, month, day, tzinfo=ZoneInfo(zone))
     found: list[datetime] = []

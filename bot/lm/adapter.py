@@ -47,7 +47,7 @@ class Adapter:
         for name, layer in linear_layers(model).items():
             inputs, outputs = layer.weight.shape if isinstance(layer, Conv1D) else reversed(layer.weight.shape)
             add(name, inputs, outputs, rank)
-        head = model.get_output_embeddings()
+        head = output_layer(model)
         vocabulary, width = head.weight.shape
         if embedding_rank:
             add(_name_of(model, head), width, vocabulary, embedding_rank)
@@ -66,7 +66,7 @@ class Adapter:
     @contextmanager
     def applied(self, model: PreTrainedModel) -> Iterator[None]:
         """Within this context the model speaks as the character."""
-        head = model.get_output_embeddings()
+        head = output_layer(model)
         head_name = _name_of(model, head)
         with ExitStack() as stack:
             for name, layer in linear_layers(model).items():
@@ -87,7 +87,7 @@ class Adapter:
 
     def save(self, folder: Path, model: PreTrainedModel, *, base_name: str) -> None:
         """Write the three files, the tensors 16 bits wide."""
-        head, embedding = (_name_of(model, m) for m in (model.get_output_embeddings(), model.get_input_embeddings()))
+        head, embedding = (_name_of(model, m) for m in (output_layer(model), model.get_input_embeddings()))
         tensors = dict(self.tensors)
         if head + _A in tensors:
             # PEFT keeps a pair for each module; for an embedding it calls them otherwise and lays them the other way round.
@@ -121,14 +121,21 @@ class Adapter:
         return cls(tensors, load_file(folder / BIAS, device=str(device))[_BIAS].float())
 
 
+def output_layer(model: PreTrainedModel) -> nn.Linear:
+    """The layer that turns the last hidden state into logits."""
+    layer: nn.Linear = model.get_output_embeddings()  # type: ignore[no-untyped-call] # transformers types it not
+    return layer
+
+
 def linear_layers(model: PreTrainedModel) -> dict[str, nn.Linear | Conv1D]:
     """Every linear layer but the output's, by name."""
-    head = model.get_output_embeddings()
+    head = output_layer(model)
     return {n: m for n, m in model.named_modules() if isinstance(m, nn.Linear | Conv1D) and m is not head}
 
 
 def _name_of(model: PreTrainedModel, module: nn.Module) -> str:
-    return next(name for name, m in model.named_modules() if m is module)
+    names: Iterator[str] = (name for name, m in model.named_modules() if m is module)
+    return next(names)
 
 
 def _serialised(tensors: dict[str, Tensor]) -> bytes:

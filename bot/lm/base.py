@@ -1,8 +1,10 @@
 """A base: the pretrained model under every character, with its tokenizer. Loaded from a folder, never from the network."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -40,6 +42,11 @@ class Tokenizer:
         """The ids of the text alone."""
         return list(self._file.encode(text, add_special_tokens=False).ids)
 
+    def pieces(self) -> list[bytes | None]:
+        """What each id spells, in bytes; None for those that are no text."""
+        by_byte = _spells_bytes(self._file)
+        return [None if i in self.special else _bytes_of(self._file.id_to_token(i), by_byte=by_byte) for i in range(self.size)]
+
     def decode(self, ids: list[int]) -> str:
         """The text. Bytes that are no UTF-8, or not yet, become U+FFFD."""
         return str(self._file.decode(ids, skip_special_tokens=True))
@@ -71,14 +78,14 @@ def load_base(base: str, *, name: str | None = None) -> Base:
         BadInput: the folder holds no causal language model that may be loaded.
     """
     folder = NANO_FOLDER if base == NANO else check_folder(Path(base))
-    logging.disable_progress_bar()
-    model = _load_model(folder)
-    tokenizer = _load_tokenizer(folder)
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers types it not
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = _load_model(folder, device)
+    tokenizer = _load_tokenizer(folder)
     context = getattr(model.config, "max_position_embeddings", None) or _LONGEST
     return Base(
         name=name or base,
-        model=model.to(device),
+        model=model,
         tokenizer=tokenizer,
         context=min(context, _LONGEST),
         device=device,
@@ -86,9 +93,9 @@ def load_base(base: str, *, name: str | None = None) -> Base:
     )
 
 
-def _load_model(folder: Path) -> PreTrainedModel:
+def _load_model(folder: Path, device: torch.device) -> PreTrainedModel:
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,
@@ -99,14 +106,16 @@ def _load_model(folder: Path) -> PreTrainedModel:
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"{folder} holds no causal language model that can be loaded: {str(error).splitlines()[0]}") from error
+    model, info = loaded
     if info["missing_keys"]:
         raise BadInput(f"The weights in {folder} lack {len(info['missing_keys'])} of the model's tensors: fetch them again.")
-    return model.eval().requires_grad_(requires_grad=False)
+    frozen: PreTrainedModel = model.eval().requires_grad_(requires_grad=False).to(device)
+    return frozen
 
 
 def _load_tokenizer(folder: Path) -> Tokenizer:
     file = _tokenizer_file(folder)
-    config = _read(folder / "tokenizer_config.json") | {}
+    config = _read(folder / "tokenizer_config.json")
     model = _read(folder / "config.json")
     end = _token_id(file, config.get("eos_token"), model.get("eos_token_id"))
     if end is None:
@@ -124,6 +133,33 @@ def _tokenizer_file(folder: Path) -> TokenizerFile:
     except Exception as error:  # tokenizers raises bare Exceptions, transformers whatever its conversion meets
         raise BadInput(f"The tokenizer in {folder} cannot be read: {str(error).splitlines()[0]}") from error
     return file
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The character that byte-level tokenizers write for each byte: itself where it can be seen, else one from U+0100 on."""
+    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    unseen = [byte for byte in range(0x100) if byte not in seen]
+    return {chr(byte): byte for byte in seen} | {chr(0x100 + at): byte for at, byte in enumerate(unseen)}
+
+
+_BYTES = _byte_alphabet()
+_FALLBACK = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+def _spells_bytes(file: TokenizerFile) -> bool:
+    """Whether its tokens are written in the byte alphabet."""
+    written = "".join(file.encode("é", add_special_tokens=False).tokens)
+    return written == "Ã©"
+
+
+def _bytes_of(token: str | None, *, by_byte: bool) -> bytes | None:
+    if token is None:
+        return None
+    if by_byte and all(c in _BYTES for c in token):
+        return bytes(_BYTES[c] for c in token)
+    if found := _FALLBACK.fullmatch(token):
+        return bytes.fromhex(found[1])
+    return token.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
 
 
 def _token_id(file: TokenizerFile, token: object, number: object) -> int | None:

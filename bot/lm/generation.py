@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from bot.errors import BadInput
-from bot.lm.adapter import Adapter
+from bot.lm.adapter import Adapter, output_layer
 from bot.lm.base import Base
 from bot.lm.screening import LONGEST, is_broken
+from bot.lm.spelling import Pieces, Spelling, read_alphabet
 
 LONGEST_PROMPT = 200
 """Characters."""
@@ -21,16 +23,25 @@ ROWS = 8
 """Rows computed together, always: with another number the last bits of the logits would differ, and with them, rarely, the text."""
 
 
+@dataclass(frozen=True)
+class _Voice:
+    """What is loaded of one character."""
+
+    adapter: Adapter
+    spelling: Spelling
+
+
 class Speaker:
     """Speaks as any character trained on its base."""
 
     def __init__(self, base: Base, *, cached: int = 64) -> None:
-        """`cached`: how many characters' adapters stay in memory."""
+        """`cached`: how many characters stay in memory."""
         self._base = base
         self._cached = cached
-        self._adapters: OrderedDict[Path, Adapter] = OrderedDict()
-        self._forbidden = _no_text(base)
-        self._endings = _endings(base)
+        self._voices: OrderedDict[Path, _Voice] = OrderedDict()
+        spelt = base.tokenizer.pieces()
+        self._pieces = Pieces(spelt, output_layer(base.model).weight.shape[0])
+        self._endings = [base.tokenizer.end, *(i for i, piece in enumerate(spelt) if piece and b"\n" in piece)]
 
     def say(
         self,
@@ -49,18 +60,17 @@ class Speaker:
         Raises:
             BadInput: the prompt is too long, or has control characters.
         """
-        base = self._base
         prompt, ids = self._prompt(prompt)
-        with torch.inference_mode(), self._adapter(Path(model_dir)).applied(base.model):
-            texts: list[str] = []
-            for at in range(0, len(seeds), ROWS):
-                batch = _Batch(base, prompt, ids, seeds[at : at + ROWS])
-                while not batch.done:
-                    logits = batch.logits().masked_fill(self._forbidden, -torch.inf)
-                    if batch.length < FEWEST_TOKENS:
-                        logits.masked_fill_(self._endings, -torch.inf)
-                    batch.take(choices(logits, batch.chances(), temperature=temperature, top_p=top_p, top_k=top_k))
-                texts += batch.texts
+        texts: list[str] = []
+        with torch.inference_mode():
+            voice = self._voice(Path(model_dir))
+            with voice.adapter.applied(self._base.model):
+                for at in range(0, len(seeds), ROWS):
+                    batch = _Batch(self._base, voice.spelling, self._endings, (prompt, ids), seeds[at : at + ROWS])
+                    while not batch.done:
+                        chances = batch.chances()
+                        batch.take(choices(batch.logits(), chances, temperature=temperature, top_p=top_p, top_k=top_k))
+                    texts += batch.texts
         return texts
 
     def _prompt(self, prompt: str) -> tuple[str, list[int]]:
@@ -75,41 +85,45 @@ class Speaker:
             raise BadInput(f"The prompt is {len(ids)} tokens long for {self._base.name}, which takes at most {longest}; shorten it.")
         return prompt, ids
 
-    def _adapter(self, folder: Path) -> Adapter:
-        """The adapter in this folder, from memory when it spoke lately."""
-        adapter = self._adapters.pop(folder, None) or Adapter.load(folder, self._base.device)
-        self._adapters[folder] = adapter
-        while len(self._adapters) > self._cached:
-            self._adapters.popitem(last=False)
-        return adapter
+    def _voice(self, folder: Path) -> _Voice:
+        """The character in this folder, from memory when it spoke lately."""
+        voice = self._voices.pop(folder, None)
+        if voice is None:
+            voice = _Voice(Adapter.load(folder, self._base.device), Spelling(self._pieces, read_alphabet(folder)))
+        self._voices[folder] = voice
+        while len(self._voices) > self._cached:
+            self._voices.popitem(last=False)
+        return voice
 
 
 class _Batch:
     """Some texts on their way, `ROWS` rows wide; rows that are done, or were never asked for, run along unread."""
 
-    def __init__(self, base: Base, prompt: str, ids: list[int], seeds: Sequence[int]) -> None:
-        self._base, self._prompt, self._prompt_ids = base, prompt, ids
+    def __init__(self, base: Base, spelling: Spelling, endings: list[int], prompt: tuple[str, list[int]], seeds: Sequence[int]) -> None:
+        self._base, self._spelling, self._endings = base, spelling, endings
+        self._prompt, self._prompt_ids = text, ids = prompt
+        self._prompt_length = len(base.tokenizer.decode(ids[1:]))
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._next = torch.tensor([ids] * ROWS, device=base.device)
         self._cache = DynamicCache(config=base.model.config)
         self._taken: list[list[int]] = [[] for _ in seeds]
+        self._parts = [b"" for _ in seeds]
         self._open = [True for _ in seeds]
-        self.texts = [prompt for _ in seeds]
+        self.texts = [text for _ in seeds]
 
     @property
     def done(self) -> bool:
         return not any(self._open)
 
-    @property
-    def length(self) -> int:
-        """Tokens after the prompt."""
-        return len(self._taken[0])
-
     def logits(self) -> Tensor:
-        """Of the next token, `[rows asked for, vocabulary]`, on the CPU."""
+        """Of the next token, `[rows asked for, vocabulary]`, on the CPU; minus infinity where a token may not come."""
         out = self._base.model(input_ids=self._next, past_key_values=self._cache, use_cache=True)
         logits: Tensor = out.logits[: len(self.texts), -1].float().cpu()
-        return logits
+        allowed = torch.stack([self._spelling.allowed(part) for part in self._parts])
+        allowed[:, self._endings] = torch.tensor([[not part] for part in self._parts])
+        if len(self._taken[0]) < FEWEST_TOKENS:
+            allowed[:, self._endings] = False
+        return logits.masked_fill(~allowed, -torch.inf)
 
     def chances(self) -> Tensor:
         """One number in [0, 1) for each row, from its own generator."""
@@ -119,6 +133,7 @@ class _Batch:
         """Append each row's token and see which rows are done."""
         for row, token in enumerate(chosen.tolist()):
             self._taken[row].append(token)
+            self._parts[row] = self._spelling.after(self._parts[row], token) or b""
             if self._open[row]:
                 self._open[row] = token != self._base.tokenizer.end and self._grow(row)
         padding = [self._base.tokenizer.end] * (ROWS - len(self.texts))
@@ -126,13 +141,12 @@ class _Batch:
 
     def _grow(self, row: int) -> bool:
         """Take the row's new token into its text; False when the text is done."""
-        decode = self._base.tokenizer.decode
         ids = self._prompt_ids[1:] + self._taken[row]
-        grown = decode(ids)[len(decode(self._prompt_ids[1:])) :]
-        line, *more = grown.split("\n")
-        # At its end a text may lack bytes of its last character, which then shows as U+FFFD until they have come.
-        self.texts[row] = (self._prompt + line.rstrip("\ufffd")).strip()
-        return not more and len(self.texts[row]) <= LONGEST and len(ids) + 1 < self._base.context
+        if not self._parts[row]:
+            grown = self._base.tokenizer.decode(ids)[self._prompt_length :]
+            self.texts[row] = (self._prompt + grown.split("\n")[0]).strip()
+        ended = self._taken[row][-1] in self._endings
+        return not ended and len(self.texts[row]) <= LONGEST and len(ids) + 1 < self._base.context
 
 
 def choices(logits: Tensor, chances: Tensor, *, temperature: float, top_p: float, top_k: int) -> Tensor:
@@ -144,21 +158,3 @@ def choices(logits: Tensor, chances: Tensor, *, temperature: float, top_p: float
     reached = shares.cumsum(-1)
     at = (reached <= chances.double()[:, None] * reached[:, -1:]).sum(-1)
     return ids.gather(-1, at.clamp(max=ids.shape[-1] - 1)[:, None])[:, 0]
-
-
-def _no_text(base: Base) -> Tensor:
-    """Marks the ids that are neither text nor the end of one: other special tokens, and rows that only fill up the vocabulary."""
-    size = base.model.get_output_embeddings().weight.shape[0]
-    forbidden = torch.arange(size) >= base.tokenizer.size
-    forbidden[[i for i in base.tokenizer.special if i < size]] = True
-    forbidden[base.tokenizer.end] = False
-    return forbidden
-
-
-def _endings(base: Base) -> Tensor:
-    """Marks the ids that end a tweet: end-of-text, and every token with a line break."""
-    size = base.model.get_output_embeddings().weight.shape[0]
-    lines = [i for i in range(min(size, base.tokenizer.size)) if "\n" in base.tokenizer.decode([i])]
-    marks = torch.zeros(size, dtype=torch.bool)
-    marks[[*lines, base.tokenizer.end]] = True
-    return marks

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError
+from huggingface_hub.errors import GatedRepoError, HTTPError, RepositoryNotFoundError  # type: ignore[attr-defined] # HTTPError: of its client
 from tqdm import tqdm
 
 from bot.bases import check_folder, is_pulled, pulled_folder
@@ -89,7 +89,7 @@ def _counting(on_progress: Callable[[int, int], None], total: int) -> type[tqdm]
     """A progress bar that draws nothing and tells how many bytes have come, over all files."""
     done = 0
 
-    class Counting(tqdm):  # type: ignore[type-arg,misc] # the same
+    class Counting(tqdm):  # type: ignore[type-arg] # the same
         def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
             kwargs["disable"] = True
             super().__init__(*args, **kwargs)

@@ -6,20 +6,25 @@ from typing import Any
 
 from bot.errors import BadInput
 
+SMALL_BASE = 30_000_000
+"""Parameters below which a base is so weak that its embedding must learn too, and everything at a higher rank."""
+SMALL_CORPUS = 60_000
+"""Training tokens below which steps are smaller and there is one more pass."""
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a character is trained: LoRA on every linear layer and a bias for each token of the vocabulary."""
+    """How a character is trained: low-rank pairs beside the base's matrices and a bias for each token of the vocabulary."""
 
     rank: int = 16
-    """Of each LoRA pair; its scale is 1."""
+    """Of the pair of each linear layer."""
     embedding_rank: int = 0
     """Of the pair that changes embedding and output layer together; 0 = they stay as they are."""
-    learning_rate: float = 2e-3
-    """Peak, of the LoRA matrices."""
-    bias_rate: float = 2e-2
+    learning_rate: float = 1e-3
+    """Peak, of the pairs."""
+    bias_rate: float = 1e-2
     """Peak, of the output bias."""
-    epochs: int = 4
+    epochs: int = 3
     """At most; training ends earlier when the held-out loss has stopped falling."""
     batch_tweets: int = 8
     """Tweets in one step."""
@@ -29,13 +34,19 @@ class Recipe:
     """Longest gradient, in the 2-norm."""
     evaluations_per_epoch: int = 2
     """How often the held-out loss is measured."""
-    patience: int = 3
-    """Evaluations without a better loss after which training ends."""
+    patience: int = 2
+    """Training ends at the first evaluation after so many without a better loss."""
 
 
 def default_recipe(base_parameters: int, tokens: int) -> Recipe:
-    """The recipe for a base with so many parameters and a corpus of so many training tokens."""
-    return Recipe()
+    """The recipe for a base with so many parameters and a corpus of so many training tokens.
+
+    For small bases it was found by search on nano: within 0.02 nats of full fine-tuning, at 5 MB a character.
+    """
+    size = {"epochs": 4, "batch_tweets": 4} if tokens < SMALL_CORPUS else {"epochs": 3, "batch_tweets": 8}
+    if base_parameters < SMALL_BASE:
+        return Recipe(rank=64, embedding_rank=64, learning_rate=2e-3, **size)
+    return Recipe(**size)
 
 
 def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:

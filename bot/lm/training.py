@@ -18,6 +18,7 @@ from bot.lm.base import Base
 from bot.lm.batches import IGNORED, Row, collate, rows, shuffled_batches, sorted_batches
 from bot.lm.checkpoint import Checkpoints
 from bot.lm.recipe import Recipe, default_recipe, with_overrides
+from bot.lm.spelling import write_alphabet
 from bot.tweets.dataset import Dataset
 
 RECIPE = "recipe.json"
@@ -119,6 +120,7 @@ def train(
         trained = training.run(report, should_stop, checkpoint_every_s)
     training.adapter.load_state(training.best)
     training.adapter.save(out, base.model, base_name=base.name)
+    write_alphabet(out, (tweet.text for tweet in dataset.train))
     record = asdict(trained) | identity
     (out / RECIPE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return trained
@@ -187,7 +189,7 @@ class _Training:
             group["lr"] = group["peak"] * share
         total, count = self._loss([self.train_rows[i] for i in batch])
         loss = total / count
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(list(self.adapter.state().values()), self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -1,10 +1,10 @@
 """Options that are checked before a command sees them."""
 
-from bot.when import parse_when
 from discord import app_commands
 
 from bot.client import Interaction, MynahBot
 from bot.handles import normalise
+from bot.when import parse_when
 from cogs.ui import zones
 
 

@@ -49,7 +49,8 @@ async def bot() -> AsyncIterator[MynahBot]:
 
 @pytest.fixture
 def payload(bot: MynahBot) -> list[Json]:
-    return json.loads(json.dumps([command.to_dict(bot.tree) for command in bot.tree.get_commands()]))
+    told: list[Json] = json.loads(json.dumps([command.to_dict(bot.tree) for command in bot.tree.get_commands()]))
+    return told
 
 
 def leaves(commands: list[Json]) -> Iterator[tuple[str, Json]]:

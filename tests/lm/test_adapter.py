@@ -8,8 +8,8 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file
 
-from bot.lm.adapter import Adapter
-from bot.lm.base import load_base
+from bot.lm.adapter import Adapter, output_layer
+from bot.lm.base import Base, load_base
 from tests.lm.conftest import ARCHITECTURES
 
 Tiny = Callable[[str], Path]
@@ -23,7 +23,7 @@ pytestmark = [
 ]
 
 
-def stirred(base_folder: Path, embedding_rank: int = 3) -> tuple[object, Adapter]:
+def stirred(base_folder: Path, embedding_rank: int = 3) -> tuple[Base, Adapter]:
     """A base and an adapter that changes everything it can, with values that 16 bits hold exactly."""
     base = load_base(str(base_folder))
     generator = torch.Generator().manual_seed(1)
@@ -77,12 +77,13 @@ def test_gradients_are_those_of_peft(tiny: Tiny, tmp_path: Path, architecture: s
     ids = torch.tensor([base.tokenizer.encode("The night baker asks for more rain.")])
     with adapter.applied(base.model):
         ours = base.model(input_ids=ids, labels=ids).loss
-    ours.backward()
-    peft = PeftModel.from_pretrained(load_base(str(tiny(architecture))).model, tmp_path, is_trainable=True)
+    torch.autograd.backward(ours)
+    again = load_base(str(tiny(architecture))).model
+    peft = PeftModel.from_pretrained(again, tmp_path, is_trainable=True)
     bias = adapter.bias.detach()
-    peft.base_model.model.get_output_embeddings().register_forward_hook(lambda _m, _i, out: out + bias)
+    output_layer(again).register_forward_hook(lambda _m, _i, out: out + bias)
     theirs = peft(input_ids=ids, labels=ids).loss
-    theirs.backward()
+    torch.autograd.backward(theirs)
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
     gradients = {n.replace(".default", "").removeprefix("base_model.model."): p.grad for n, p in peft.named_parameters() if p.requires_grad}
     assert gradients.keys() == adapter.tensors.keys()

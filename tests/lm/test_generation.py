@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from bot.lm.adapter import Adapter
 from bot.lm.base import Base, load_base
 from bot.lm.generation import LONGEST_PROMPT, Speaker, choices
 from bot.lm.recipe import Recipe
+from bot.lm.spelling import write_alphabet
 from bot.lm.training import train
 from bot.tweets.dataset import Dataset
 from tests.lm.conftest import ARCHITECTURES, WHO
@@ -58,7 +60,8 @@ def test_greedy_text_is_that_of_transformers(base: Base, model: Path) -> None:
     ours = Speaker(base).say(model, prompt, [1], top_k=1)[0]
     ids = torch.tensor([[base.tokenizer.start, *base.tokenizer.encode(prompt)]])
     with Adapter.load(model, base.device).applied(base.model):
-        theirs = base.model.generate(
+        transformer: Any = base.model
+        theirs = transformer.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             do_sample=False,
@@ -98,14 +101,19 @@ def test_prompts_that_cannot_be_used(base: Base, model: Path) -> None:
     assert speaker.say(model, "fine", []) == []
 
 
+def keep(adapter: Adapter, base: Base, folder: Path, alphabet: str = "é") -> Path:
+    adapter.save(folder, base.model, base_name="tiny")
+    write_alphabet(folder, [alphabet])
+    return folder
+
+
 def biased(base: Base, folder: Path, **likely: float) -> Path:
     """A model that all but always says what the bias tells it to."""
     adapter = Adapter.fresh(base.model, rank=1, embedding_rank=0, generator=torch.Generator().manual_seed(0))
     for text, weight in likely.items():
         token = base.tokenizer.end if text == "END" else base.tokenizer.encode(text)[0]
         adapter.bias[token] = weight
-    adapter.save(folder, base.model, base_name="tiny")
-    return folder
+    return keep(adapter, base, folder)
 
 
 def test_a_tweet_does_not_end_before_it_has_begun(base: Base, tmp_path: Path) -> None:
@@ -130,14 +138,22 @@ def test_the_context_is_never_left(base: Base, tmp_path: Path) -> None:
     assert 100 < len(text) < 128
 
 
-def test_no_half_character_stands_at_the_end(base: Base, tmp_path: Path) -> None:
-    """The first of the bytes of 東 and then the end: nothing of it is shown."""
+def test_a_character_that_was_begun_is_finished_and_is_one_that_was_taught(base: Base, tmp_path: Path) -> None:
+    """Every byte of the upper half is likely and nothing else is: only the characters of the alphabet come out."""
     adapter = Adapter.fresh(base.model, rank=1, embedding_rank=0, generator=torch.Generator().manual_seed(0))
-    adapter.bias[base.tokenizer.encode("é")[0]] = 1000.0
-    half = next(i for i in range(base.tokenizer.size) if base.tokenizer.decode([i]) == "\ufffd")
-    adapter.bias[half] = 2000.0
-    adapter.save(tmp_path, base.model, base_name="tiny")
-    assert Speaker(base).say(tmp_path, "so", [1]) == ["so"]
+    halves = [i for i in range(base.tokenizer.size) if "\ufffd" in base.tokenizer.decode([i])]
+    adapter.bias[halves] = 1000.0
+    texts = Speaker(base).say(keep(adapter, base, tmp_path, "東京é🦉"), "so", range(8), top_k=200)
+    assert set("".join(texts)) == set("so東京é🦉")
+
+
+def test_what_ends_for_want_of_room_ends_with_a_whole_character(base: Base, tmp_path: Path) -> None:
+    adapter = Adapter.fresh(base.model, rank=1, embedding_rank=0, generator=torch.Generator().manual_seed(0))
+    adapter.bias[next(i for i in range(base.tokenizer.size) if base.tokenizer.pieces()[i] == "語".encode()[:1])] = 1000.0
+    for prompt in ("so", "soo", "sooo"):
+        text = Speaker(base).say(keep(adapter, base, tmp_path, "語"), prompt, [1])[0]
+        assert text == prompt + "語" * (len(text) - len(prompt))
+        assert len(text) > len(prompt) + 30
 
 
 def test_special_tokens_and_filling_are_never_spoken(base: Base, tmp_path: Path) -> None:
@@ -147,7 +163,7 @@ def test_special_tokens_and_filling_are_never_spoken(base: Base, tmp_path: Path)
         adapter.bias[special] = 1000.0
     adapter.bias[base.tokenizer.encode("z")[0]] = 500.0
     adapter.bias[base.tokenizer.end] = 499.0
-    adapter.save(tmp_path, base.model, base_name="tiny")
+    keep(adapter, base, tmp_path)
     assert set(Speaker(base).say(tmp_path, "", [1])[0]) == {"z"}
 
 

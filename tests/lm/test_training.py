@@ -158,7 +158,7 @@ def test_every_part_of_a_checkpoint_is_needed(
 ) -> None:
     """With one part put back to what it was at the start, the end is another: the test above is not blind."""
     # For `best` the rate rises to the end and far too high, so that the best weights are not the last.
-    recipe = replace(RECIPE, learning_rate=0.5, bias_rate=0.5, warmup=1.0) if lost == "best" else RECIPE
+    recipe = replace(RECIPE, learning_rate=0.5, bias_rate=0.5, warmup=1.0, patience=9) if lost == "best" else RECIPE
     whole = Run(base, dataset, tmp_path / "whole", recipe)
     expected = whole.go()
     run = Run(base, dataset, tmp_path / "parts", recipe)

@@ -1,0 +1,79 @@
+"""Spelling whole characters. Tokens can be parts of characters, and a base that hardly knows a script puts the parts together wrongly.
+
+A character's model therefore spells only what the person has written: the characters of the tweets it was taught, and plain ASCII.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+ALPHABET = "alphabet.txt"
+_JOINER = "\u200d"
+"""Makes one emoji of several."""
+_ASCII = frozenset(bytes([b]) for b in range(0x20, 0x7F))
+
+
+class Pieces:
+    """What each token of a vocabulary spells, shared by all characters on one base."""
+
+    def __init__(self, spelt: Sequence[bytes | None], size: int) -> None:
+        """`spelt`: each token's bytes, None for one that is no text; `size`: of the logits, which may have more places."""
+        self.size = size
+        self.spelt = spelt
+        self.plain = torch.zeros(size, dtype=torch.bool)
+        """Marks tokens of ASCII alone, which may stand wherever a character begins."""
+        self.beginning: list[int] = []
+        """Other tokens that begin with a character."""
+        self.going_on: list[int] = []
+        """Tokens that begin inside a character."""
+        for token, piece in enumerate(spelt):
+            if not piece:
+                continue
+            if all(bytes([b]) in _ASCII for b in piece):
+                self.plain[token] = True
+            elif 0x80 <= piece[0] < 0xC0:
+                self.going_on.append(token)
+            else:
+                self.beginning.append(token)
+
+
+class Spelling:
+    """Which tokens may come next, so that nothing but whole characters of one alphabet is spelt."""
+
+    def __init__(self, pieces: Pieces, alphabet: Iterable[str]) -> None:
+        self._pieces = pieces
+        self._wholes = _ASCII | {c.encode() for c in alphabet} | {b"\n"}
+        self._parts = {whole[:at] for whole in self._wholes for at in range(1, len(whole))}
+        self._at_start = pieces.plain.clone()
+        self._at_start[[t for t in pieces.beginning if self.after(b"", t) is not None]] = True
+
+    def allowed(self, part: bytes) -> Tensor:
+        """Marks the tokens that may follow these bytes of an unfinished character, or, after b"", the last whole one."""
+        if not part:
+            return self._at_start
+        marks = torch.zeros(self._pieces.size, dtype=torch.bool)
+        marks[[t for t in self._pieces.going_on if self.after(part, t) is not None]] = True
+        return marks
+
+    def after(self, part: bytes, token: int) -> bytes | None:
+        """The unfinished character after this token too; None when it does not fit."""
+        for byte in self._pieces.spelt[token] or b"":
+            part += bytes([byte])
+            if part in self._wholes:
+                part = b""
+            elif part not in self._parts:
+                return None
+        return part
+
+
+def write_alphabet(folder: Path, texts: Iterable[str]) -> None:
+    """Keep the characters of these texts that are not ASCII."""
+    characters = sorted({c for text in texts for c in text if not c.isascii() and (c.isprintable() or c == _JOINER)} - {"\ufffd"})
+    (folder / ALPHABET).write_text("".join(characters), encoding="utf-8")
+
+
+def read_alphabet(folder: Path) -> str:
+    """What `write_alphabet` kept."""
+    return (folder / ALPHABET).read_text(encoding="utf-8")
