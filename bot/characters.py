@@ -12,8 +12,6 @@ from bot.clock import Clock
 from bot.errors import BadInput, MynahError, NotFound
 from bot.executor.generator import Generator, SayRequest, Spoken
 from bot.handles import normalise
-from bot.tweets.cleaning import Counts
-from bot.tweets.dataset import check_size
 from storage.characters import Character, CharacterStore
 from storage.corpora import Corpus, CorpusStore
 from storage.database import Database, Transaction
@@ -279,7 +277,7 @@ class Characters:
                 await self._posts.mark_failed(tx, post.id, "The job it tells of is gone.")
                 return None
             if model and character and corpus:
-                message = messages.trained(job, character, model, corpus, samples=model.samples, warning=_warning(corpus))
+                message = messages.trained(job, character, model, corpus, samples=model.samples, warning=corpus.warning)
             else:
                 message = messages.failed(job)
             await self._posts.fill(
@@ -294,17 +292,3 @@ class Characters:
                 why=None,
             )
             return await self._posts.get(post.id)
-
-
-def _warning(corpus: Corpus) -> str | None:
-    return check_size(
-        Counts(
-            downloaded=corpus.downloaded,
-            retweets=corpus.retweets,
-            short=corpus.short,
-            kept=corpus.kept,
-            duplicates=corpus.duplicates,
-            cut=corpus.cut,
-            characters=corpus.characters,
-        )
-    )

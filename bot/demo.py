@@ -17,8 +17,8 @@ from rich.text import Text
 from bot import sample
 from bot.config import child_environment
 from bot.errors import MynahError
-from bot.localdiscord import File, Message, Person, World, serve
-from bot.localdiscord.objects import Channel
+from bot.localdiscord import File, Message, Person, Server, World, serve
+from bot.localdiscord.objects import Application, Channel
 
 START_S, TRAIN_S, SAY_S = 60.0, 220.0, 60.0
 """How long the bot may take to come up, to train and to speak before the demo says that it failed."""
@@ -40,8 +40,8 @@ class Stage:
     world: World
     channel: Channel
     person: Person
-    url: str
-    token: str
+    server: Server
+    application: Application
 
 
 async def run_demo(*, once: bool) -> None:
@@ -66,7 +66,7 @@ async def run_demo(*, once: bool) -> None:
                 return
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.add_signal_handler(number, stopped.set)
-            console.print(f"\nThe local Discord and the bot stay up at [bold]{stage.url}[/bold] until Ctrl-C.")
+            console.print(f"\nThe local Discord and the bot stay up at [bold]{stage.server.url}[/bold] until Ctrl-C.")
             waiting = asyncio.create_task(stopped.wait())
             await asyncio.wait({waiting, died}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
@@ -82,13 +82,18 @@ async def _stage() -> AsyncIterator[Stage]:
     application = world.add_application("Mynah")
     world.install(application, guild)
     async with serve(world) as server:
-        yield Stage(world, channel, world.user("alice"), server.url, application.token)
+        yield Stage(world, channel, world.user("alice"), server, application)
 
 
 @asynccontextmanager
 async def _bot(stage: Stage, home: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """The bot as `mynah run` starts it, told of the local Discord by its environment alone."""
-    settings = {"DISCORD_TOKEN": stage.token, "DISCORD_BASE_URL": stage.url, "MYNAH_HOME": str(home / "data"), "LOG_FORMAT": "text"}
+    settings = {
+        "DISCORD_TOKEN": stage.application.token,
+        "DISCORD_BASE_URL": stage.server.url,
+        "MYNAH_HOME": str(home / "data"),
+        "LOG_FORMAT": "text",
+    }
     with (home / "bot.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "bot", "run", env=child_environment(settings), stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
@@ -110,7 +115,7 @@ async def _play(stage: Stage, home: Path) -> None:
     step = "come up and tell Discord its commands"
     try:
         async with asyncio.timeout(START_S):
-            await _online(stage)
+            await stage.server.bot_ready(stage.application)
         _bot_says("Mynah is online.")
         step = "take the archive"
         _types(f"/train handle:@{sample.HANDLE} archive:{sample.ARCHIVE.name}")
@@ -121,22 +126,13 @@ async def _play(stage: Stage, home: Path) -> None:
             raise DemoFailed(f"/train was not accepted: {started.content}")
         step = "train the character"
         card = await _watch_training(stage, started)
-        _bot_says(card.content)
+        _bot_says(card.content.replace(f"<@{alice.id}>", f"@{alice.name}"))
         step = "let the character speak"
         _types(f"/say character:{sample.HANDLE} prompt:{PROMPT} count:{POSTS}")
         await _hear(stage)
     except TimeoutError as error:
         _show_log(home)
         raise DemoFailed(f"The demo failed: the bot did not {step} in time; the end of its log stands above.") from error
-
-
-async def _online(stage: Stage) -> None:
-    """Wait until the bot has told Discord its commands and is connected to the gateway."""
-    with stage.world.events.subscribe() as events:
-        while not {"train", "say"} <= {command.name for command in stage.person.commands(stage.channel)}:
-            await events.get()
-    while not any(dispatch.event == "READY" for dispatch in stage.world.dispatches):  # noqa: ASYNC110 -- the gateway's own record, not an event
-        await asyncio.sleep(0.1)
 
 
 async def _watch_training(stage: Stage, started: Message) -> Message:
@@ -173,13 +169,14 @@ async def _hear(stage: Stage) -> None:
     answer = await reply.done(SAY_S)
     said = [m for m in stage.person.read(stage.channel) if m.id not in before and m.is_webhook]
     for message in said:
-        console.print(Text(f"\n  {message.author_name}", style="bold magenta"), Text(message.content), sep="\n  ")
+        console.print(Text(f"\n  {message.author_name}", style="bold magenta"))
+        console.print(Text("\n".join(f"  {line}" for line in message.content.splitlines())))
     if len({message.content for message in said}) != POSTS:
         raise DemoFailed(f"{POSTS} different posts were asked for and {len(said)} came: {answer.content}")
 
 
 def _header(stage: Stage) -> None:
-    console.print(f"[bold]Mynah, on a local Discord[/bold] at {stage.url}: the real bot process over HTTP and websocket.")
+    console.print(f"[bold]Mynah, on a local Discord[/bold] at {stage.server.url}: the real bot process over HTTP and websocket.")
     console.print(f"[dim]{sample.NAME} (@{sample.HANDLE}) is an invented person; alice is scripted.[/dim]\n")
 
 
