@@ -73,7 +73,8 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
             "character": info.character.handle,
             "model_version": info.model.version,
             "base": info.model.base_name,
-            "counts": {name: getattr(info.corpus, name) for name in ("downloaded", "retweets", "short", "kept", "duplicates", "cut")},
+            "counts": {name: getattr(info.corpus, name) for name in ("downloaded", "retweets", "short", "kept")},
+            "within_kept": {name: getattr(info.corpus, name) for name in ("duplicates", "cut")},
             "heldout_loss": {"base": info.model.heldout_base, "model": info.model.heldout_model},
             "seconds": round(info.model.seconds, 1),
             "path": str(app.characters.folder(info.model)),
@@ -82,8 +83,9 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
 
 async def _run_with_bar(app: App, job: Job) -> Job:
     columns = (TextColumn("{task.description:<10}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, TextColumn("{task.fields[loss]}"), console=status)
+    bar = Progress(*columns, TextColumn("{task.fields[loss]}"), console=status, transient=True, disable=not status.is_terminal)
     task = bar.add_task("queued", total=1.0, loss="")
+    told: set[str] = set()
 
     def show(changed: Job, progress: contract.Progress | None) -> None:
         if changed.id != job.id or progress is None:
@@ -91,8 +93,9 @@ async def _run_with_bar(app: App, job: Job) -> Job:
         values = (("loss", progress.loss), ("held-out", progress.heldout_loss))
         losses = [f"{name} {value:.2f}" for name, value in values if value is not None]
         bar.update(task, completed=progress.fraction, description=progress.stage, loss=" · ".join(losses))
-        if progress.note:
-            bar.console.print(progress.note, style="yellow")
+        if progress.note and progress.note not in told:
+            told.add(progress.note)
+            bar.console.print(progress.note, style="yellow", soft_wrap=True)
 
     app.listeners.append(show)
     with bar:
@@ -113,8 +116,8 @@ def show_trained(result: dict[str, Any]) -> None:
     for title, name in rows:
         table.add_row(title, f"{counts[name]:,}")
     out.print(table)
-    if counts["duplicates"] or counts["cut"]:
-        repeats, cut = counts["duplicates"], counts["cut"]
+    repeats, cut = result["within_kept"]["duplicates"], result["within_kept"]["cut"]
+    if repeats or cut:
         out.print(f"Of the kept, {repeats:,} were repeats (taught once) and {cut:,} were cut with … (taught without an ending).")
     loss = result["heldout_loss"]
     out.print(f"Held-out loss: {loss['base']:.3f} before, {loss['model']:.3f} after (nats per token), in {result['seconds']:.0f} s.")

@@ -97,8 +97,8 @@ class TrainingAttempt:
         profile, tweets = read_source(Path(self._spec.source))
         with (self._folder / files.CORPUS).open("w", encoding="utf-8") as corpus:
             cleaned = cleaning.clean(self._recorded(tweets, corpus))
-        self._progress.note = dataset.check_size(cleaned.counts)
-        split = dataset.split(cleaned.kept, seed=self._spec.seed)
+        self._progress.note = dataset.check_size(cleaned.counts) or dataset.size_note(len(cleaned.kept))
+        split = dataset.split(dataset.newest(cleaned.kept), seed=self._spec.seed)
         dataset.write_dataset(self._model / files.DATASET, split)
         return _Material(profile, cleaned, split)
 

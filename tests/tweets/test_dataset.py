@@ -1,6 +1,7 @@
 """Enough text, a split that stays, and a file that says the same when it is read again."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from bot.errors import TooLittleText
 from bot.tweets.cleaning import Counts, Kept
-from bot.tweets.dataset import Dataset, check_size, read_dataset, split, write_dataset
+from bot.tweets.dataset import MOST_HELDOUT, Dataset, check_size, newest, read_dataset, size_note, split, write_dataset
 
 
 def counts(characters: int, taught: int, *, downloaded: int = 500, duplicates: int = 7) -> Counts:
@@ -93,3 +94,18 @@ def test_lines_of_the_file(tmp_path: Path) -> None:
         {"text": "für immer", "cut": True, "heldout": False},
         {"text": "b", "cut": False, "heldout": True},
     ]
+
+
+def test_of_more_than_are_taught_at_once_the_newest_are() -> None:
+    day = datetime(2024, 5, 1, tzinfo=UTC)
+    dated = [Kept(f"day {n} at the pond", cut=False, created_at=day + timedelta(days=n)) for n in (3, 9, 1, 7, 5)]
+    assert [one.text for one in newest(dated, 3)] == ["day 9 at the pond", "day 7 at the pond", "day 5 at the pond"]
+    undated = [Kept(one.text, cut=False) for one in dated]
+    assert newest(undated, 2) == tuple(undated[:2])
+    assert newest(dated, 5) == tuple(dated)
+    assert size_note(5, 5) is None
+    assert size_note(12_000, 10_000) == "12,000 tweets are more than are taught at once: the newest 10,000 are."
+
+
+def test_no_more_are_held_out_than_tell_the_loss() -> None:
+    assert len(split(kept(MOST_HELDOUT * 10 + 2000), seed=1).heldout) == MOST_HELDOUT
