@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# A second client for the local Discord; where there is no npm its test is skipped, and counted.
+# A second client for the local Discord; where npm cannot install it its test is skipped, and counted.
 CLIENT := tests/localdiscord/discordjs
 DISCORDJS := $(if $(shell command -v npm),$(CLIENT)/node_modules/.package-lock.json)
 
@@ -34,7 +34,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 $(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
-	npm ci --silent --no-audit --no-fund --prefix $(CLIENT)
+	-npm ci --silent --no-audit --no-fund --prefix $(CLIENT)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build *.egg-info

@@ -16,7 +16,13 @@ from bot.logs import configure_logs
 
 T = TypeVar("T")
 
-app = typer.Typer(name="mynah", help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    name="mynah",
+    help="Run the bot on Discord, try it without, or do the same work at the shell.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
 base_app = typer.Typer(help="The pretrained models under the characters.", no_args_is_help=True)
 app.add_typer(base_app, name="base")
 errors = Console(stderr=True, highlight=False)
