@@ -16,7 +16,8 @@ import structlog
 
 from bot.errors import TrainingError
 from bot.executor import files
-from bot.executor.contract import Attempt, Counts, Result
+from bot.executor.contract import Attempt, Result
+from bot.tweets.cleaning import Counts
 from bot.uploads import Uploads
 from storage.characters import SHELL, CharacterStore
 from storage.corpora import CorpusStore

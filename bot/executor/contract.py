@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from bot.tweets.cleaning import Counts
+
 OK = 0
 FAILED = 1
 REFUSED = 65
@@ -67,22 +69,6 @@ class Progress:
     """Newest held-out loss, nats per token."""
     note: str | None = None
     """A sentence the person should read, such as the warning about little text."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """The count table; kept = downloaded - retweets - short."""
-
-    downloaded: int
-    retweets: int
-    short: int
-    kept: int
-    duplicates: int
-    """Of the kept: told once before, taught once only."""
-    cut: int
-    """Of the kept: cut with … by the API, taught without an ending."""
-    characters: int
-    """In the kept texts, each taught text once."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from bot.errors import MynahError, NoSpace
 from bot.executor import files
-from bot.executor.contract import FAILED, FENCED, NO_SPACE, OK, PREEMPTED, REFUSED, Counts, Result, TrainSpec
+from bot.executor.contract import FAILED, FENCED, NO_SPACE, OK, PREEMPTED, REFUSED, Result, TrainSpec
 from bot.executor.fence import Fence, Superseded
 from bot.executor.outcome import state_of
 from bot.executor.progress import ProgressLog, whole_eta
@@ -182,7 +182,7 @@ class TrainingAttempt:
     def _result(self, material: _Material, trained: "Trained", samples: tuple[str, ...]) -> Result:
         first, last = material.cleaned.first_at, material.cleaned.last_at
         return Result(
-            counts=Counts(**asdict(material.cleaned.counts)),
+            counts=material.cleaned.counts,
             profile_handle=material.profile.handle,
             profile_name=material.profile.name,
             first_tweet_at=first.isoformat() if first else None,

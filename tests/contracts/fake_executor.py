@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 from bot.executor import files
-from bot.executor.contract import Attempt, Counts, Outcome, Progress, Result, TrainSpec
+from bot.executor.contract import Attempt, Outcome, Progress, Result, TrainSpec
+from bot.tweets.cleaning import Counts
 
 Plan = Callable[[Attempt], Outcome | None]
 """What an attempt does at once; None: it goes on until somebody ends it."""

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.executor import files
-from bot.executor.contract import Counts, Progress, Result, TrainSpec
+from bot.executor.contract import Progress, Result, TrainSpec
 from bot.executor.fence import Fence, Superseded
+from bot.tweets.cleaning import Counts
 
 
 def test_spec_and_result_come_back_as_they_were(tmp_path: Path) -> None:

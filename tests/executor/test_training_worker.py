@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from bot.executor import files
-from bot.executor.contract import Attempt, Counts, Outcome, Result, TrainSpec
+from bot.executor.contract import Attempt, Outcome, Result, TrainSpec
 from bot.executor.fence import Fence
 from bot.executor.generator import Generator, SayReply, SayRequest
 from bot.executor.local import LocalExecutor
 from bot.lm.screening import Screen
-from bot.tweets.cleaning import Kept
+from bot.tweets.cleaning import Counts, Kept
 from bot.tweets.dataset import read_dataset, write_dataset
 from tests.executor.corpus import write_corpus
 
