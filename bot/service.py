@@ -7,6 +7,7 @@ import signal
 import structlog
 
 from bot.app import App, open_app, run_all
+from bot.bases import choose_base
 from bot.client import MynahBot
 from bot.clock import Clock
 from bot.config import Settings
@@ -33,11 +34,16 @@ async def serve_discord(settings: Settings, *, clock: Clock | None = None) -> No
 
 
 async def run_app(app: App, token: str, stopped: asyncio.Event) -> None:
-    """Connect and work until `stopped` is set."""
+    """Connect and work until `stopped` is set.
+
+    Raises:
+        BadInput: BASE_MODEL names no base that is here.
+        ConfigError: as `serve_discord`.
+    """
     async with contextlib.AsyncExitStack() as stack:
         bot = await stack.enter_async_context(MynahBot(app))
         await app.runner.recover()
-        log.info("starting", home=str(app.home), base=app.settings.base_model)
+        log.info("starting", home=str(app.home), base=choose_base(app.settings.base_model, app.home)[1])
 
         async def connect() -> None:
             await bot.start(token)
