@@ -24,8 +24,8 @@ from storage.posts import PostStore
 
 WAIT = timedelta(minutes=5)
 """After so long a job that waits for room on the disk is tried again."""
-HALF_BATCH = {"batch_tweets": 4}
-"""For a training that was killed twice, probably because memory ran out: half of what the recipe has by default."""
+HALF_BATCH = {"batch_tweets": 2}
+"""For a training that was killed twice, probably because memory ran out: half of the fewest that a recipe takes by itself."""
 _NAP_S = 30.0
 _LEAST_STEP = 0.01
 _NO_SPACE = Outcome("no_space", None, "The disk is full: free some space, and the training goes on by itself.")

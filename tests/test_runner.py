@@ -9,7 +9,7 @@ import pytest
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome, Progress
 from bot.executor.fence import Fence
-from bot.lm.recipe import Recipe
+from bot.lm.recipe import FEWEST_TWEETS
 from bot.runner import HALF_BATCH
 from tests.contracts.fake_executor import FakeExecutor, end, fail, hang, succeed
 from tests.desk import at_work, cut_off, desk
@@ -78,7 +78,7 @@ async def test_killed_twice_it_goes_on_with_half_the_batch(tmp_path: Path) -> No
     async with desk(tmp_path, end(LOST), end(LOST)) as one:
         assert (await one.train()).state == "succeeded"
         assert [spec.recipe for spec in one.executor.started] == [{}, {}, HALF_BATCH]
-    assert {"batch_tweets": Recipe().batch_tweets // 2} == HALF_BATCH
+    assert {"batch_tweets": FEWEST_TWEETS // 2} == HALF_BATCH
 
 
 async def test_an_interruption_is_no_attempt(tmp_path: Path) -> None:

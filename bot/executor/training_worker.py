@@ -8,6 +8,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import signal
 import sys
@@ -97,7 +98,8 @@ class TrainingAttempt:
         profile, tweets = read_source(Path(self._spec.source))
         with (self._folder / files.CORPUS).open("w", encoding="utf-8") as corpus:
             cleaned = cleaning.clean(self._recorded(tweets, corpus))
-        self._progress.note = dataset.check_size(cleaned.counts) or dataset.size_note(len(cleaned.kept))
+        self._warn(dataset.check_size(cleaned.counts))
+        self._warn(dataset.size_note(len(cleaned.kept)))
         split = dataset.split(dataset.newest(cleaned.kept), seed=self._spec.seed)
         dataset.write_dataset(self._model / files.DATASET, split)
         return _Material(profile, cleaned, split)
@@ -129,10 +131,14 @@ class TrainingAttempt:
             )
         except training.Preempted:
             sys.exit(PREEMPTED)
+        self._warn(foreign_to_base(trained.heldout_base, loaded.model.config.vocab_size, self._spec.base_name))
         samples = self._speak(loaded, material)
         self._progress.tell("saving")
         self._write_card(material, trained)
         return self._result(material, trained, samples)
+
+    def _warn(self, sentence: str | None) -> None:
+        self._progress.note = " ".join(filter(None, (self._progress.note, sentence))) or None
 
     def _report(self, step: "TrainingStep") -> None:
         eta = whole_eta(step.eta_s, step.fraction)
@@ -197,6 +203,17 @@ class TrainingAttempt:
             dataset_sha256=material.dataset.sha256,
             samples=samples,
         )
+
+
+def foreign_to_base(heldout_base: float, vocabulary: int, base_name: str) -> str | None:
+    """A sentence where the base guesses these tweets worse than one who takes every token for equally likely, at ln(vocabulary) nats."""
+    blind = math.log(vocabulary)
+    if heldout_base <= blind:
+        return None
+    return (
+        f"{base_name} does not know the language of these tweets (held-out loss {heldout_base:.1f}, blind guessing has {blind:.1f}): "
+        "expect nonsense, and train on a multilingual base for better."
+    )
 
 
 def _seal(path: Path) -> str:

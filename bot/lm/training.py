@@ -87,8 +87,9 @@ def plan(base: Base, dataset: Dataset, overrides: Mapping[str, Any] | None = Non
     Raises:
         BadInput: an override names no field of a recipe.
     """
-    tokens = sum(len(row.inputs) for row in rows(base, dataset.train))
-    return with_overrides(default_recipe(base.parameters, tokens), overrides or {})
+    taught = rows(base, dataset.train)
+    recipe = default_recipe(base.parameters, sum(len(row.inputs) for row in taught), len(taught))
+    return with_overrides(recipe, overrides or {})
 
 
 def train(

@@ -17,6 +17,7 @@ from bot.executor.contract import Attempt, Outcome, Result, TrainSpec
 from bot.executor.fence import Fence
 from bot.executor.generator import Generator, SayReply, SayRequest
 from bot.executor.local import LocalExecutor
+from bot.executor.training_worker import foreign_to_base
 from bot.lm.screening import Screen
 from bot.tweets.cleaning import Counts, Kept
 from bot.tweets.dataset import read_dataset, write_dataset
@@ -198,3 +199,11 @@ async def test_another_model_in_the_same_folder_is_not_taken_for_the_old(
     (folder / "dataset.jsonl").unlink()
     write_dataset(folder / "dataset.jsonl", replace(data, train=(*data.train, Kept(text))))
     assert text not in texts(await generator.say(wanted)), "now it would be a copy"
+
+
+def test_a_language_that_the_base_does_not_know_is_told() -> None:
+    assert foreign_to_base(5.2, 8192, "nano") is None
+    assert foreign_to_base(9.0, 8192, "nano") is None
+    told = foreign_to_base(11.7, 8192, "nano")
+    assert told is not None
+    assert "nano does not know the language of these tweets (held-out loss 11.7, blind guessing has 9.0)" in told
