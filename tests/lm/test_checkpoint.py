@@ -44,14 +44,20 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
-@pytest.mark.parametrize("file", ["state.pt", "manifest.json"])
-@pytest.mark.parametrize("harm", [flip, truncate, Path.unlink])
+@pytest.mark.parametrize(
+    ("harm", "file"),
+    [
+        (flip, "state.pt"),
+        (truncate, "state.pt"),
+        (Path.unlink, "state.pt"),
+        (truncate, "manifest.json"),
+        (Path.unlink, "manifest.json"),
+    ],
+)
 def test_a_damaged_one_is_moved_aside_and_the_one_before_is_used(tmp_path: Path, harm: Callable[[Path], None], file: str) -> None:
     checkpoints = Checkpoints(tmp_path, IDENTITY)
     for step in (5, 10):
         checkpoints.save(step, state(step))
-    if file == "manifest.json" and harm is flip:
-        pytest.skip("a flipped bit in the manifest's prose harms nothing")
     harm(tmp_path / "step-000010" / file)
     newest = checkpoints.newest()
     assert newest is not None
