@@ -46,6 +46,7 @@ class Spelling:
         self._pieces = pieces
         self._wholes = _ASCII | {c.encode() for c in alphabet} | {b"\n"}
         self._parts = {whole[:at] for whole in self._wholes for at in range(1, len(whole))}
+        self._following: dict[bytes, list[int]] = {}
         self._at_start = pieces.plain.clone()
         self._at_start[[t for t in pieces.beginning if self.after(b"", t) is not None]] = True
 
@@ -54,7 +55,9 @@ class Spelling:
         if not part:
             return self._at_start
         marks = torch.zeros(self._pieces.size, dtype=torch.bool)
-        marks[[t for t in self._pieces.going_on if self.after(part, t) is not None]] = True
+        if part not in self._following:
+            self._following[part] = [t for t in self._pieces.going_on if self.after(part, t) is not None]
+        marks[self._following[part]] = True
         return marks
 
     def after(self, part: bytes, token: int) -> bytes | None:
