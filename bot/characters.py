@@ -22,8 +22,6 @@ from storage.schedules import ScheduleStore
 
 MAX_COUNT = 5
 """Posts that one request may ask for."""
-SHELL_GUILD = 0
-"""Characters trained at the shell belong to no server and are heard in every one."""
 
 log = structlog.get_logger("mynah.characters")
 

@@ -20,11 +20,12 @@ from rich.text import Text
 
 from bot.app import App, open_app, open_reader
 from bot.bases import choose_base
-from bot.characters import SHELL_GUILD, Info
+from bot.characters import Info
 from bot.config import Settings
 from bot.errors import BadInput, TrainingError
 from bot.executor import contract
 from bot.handles import normalise
+from storage.characters import SHELL
 from storage.jobs import Job
 
 out = Console(highlight=False)
@@ -52,7 +53,7 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
         base_folder, base_name = choose_base(base or settings.base_model, app.home)
         await app.runner.recover()
         queued = await app.queue.enqueue(
-            guild_id=SHELL_GUILD,
+            guild_id=SHELL,
             channel_id=0,
             user_id=0,
             handle=normalise(handle),
@@ -66,7 +67,7 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
         job = await _run_with_bar(app, queued.job)
         if job.state != "succeeded":
             raise TrainingError(job.reason or f"The training ended as {job.state}.")
-        info = await app.characters.info(SHELL_GUILD, job.handle)
+        info = await app.characters.info(SHELL, job.handle)
         if info.model is None or info.corpus is None:
             raise TrainingError(f"Job {job.id} left no model: see the log.")
         return {
@@ -102,7 +103,7 @@ async def _run_with_bar(app: App, job: Job) -> Job:
         try:
             return await app.runner.run_one(job.id)
         except asyncio.CancelledError:
-            await app.queue.cancel(job.id, guild_id=SHELL_GUILD, by=0)
+            await app.queue.cancel(job.id, guild_id=SHELL, by=0)
             raise
 
 
@@ -128,7 +129,7 @@ def show_trained(result: dict[str, Any]) -> None:
 async def say(settings: Settings, *, handle: str, prompt: str, count: int, seed: int | None) -> dict[str, Any]:
     """Let a character speak; works while the bot runs, and keeps nothing."""
     async with open_reader(settings) as characters:
-        character = await characters.resolve(SHELL_GUILD, handle)
+        character = await characters.resolve(SHELL, handle)
         model, posts = await characters.speak(character, prompt=prompt, count=count, seed=seed)
         return {
             "character": character.handle,
@@ -172,7 +173,7 @@ def show_characters(result: dict[str, Any]) -> None:
     table = Table("Character", "Name", "Version", "Base", "Tweets kept", "Held-out loss", "Server")
     for row in result["characters"]:
         loss = f"{row['heldout_loss']['base']:.2f} → {row['heldout_loss']['model']:.2f}"
-        server = "shell" if row["server"] == SHELL_GUILD else str(row["server"])
+        server = "shell" if row["server"] == SHELL else str(row["server"])
         table.add_row(f"@{row['character']}", Text(row["name"]), str(row["model_version"]), row["base"], f"{row['kept']:,}", loss, server)
     out.print(table)
 

@@ -115,10 +115,6 @@ class PostStore:
     async def by_dedupe_key(self, key: str) -> Post | None:
         return await self._one("SELECT * FROM posts WHERE dedupe_key = ?", (key,))
 
-    async def next_pending(self) -> Post | None:
-        """The oldest that waits to be sent."""
-        return await self._one("SELECT * FROM posts WHERE state = 'pending' ORDER BY id LIMIT 1")
-
     async def due(self) -> list[Post]:
         """Those that have to be spoken or rendered first, oldest first."""
         return await self.in_state("due")

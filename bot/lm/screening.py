@@ -27,7 +27,6 @@ _CHARACTER_WEIGHT = 0.5
 _GRAM = 3
 """Units in the shortest run that is looked up."""
 _BROKEN = regex.compile(r"[\uFFFD\p{Cc}\p{Cs}\p{Co}\p{Cn}\u202A-\u202E\u2066-\u2069]")
-_ZERO_WIDTH_SPACE = "\u200b"
 
 
 @dataclass(frozen=True)
@@ -137,15 +136,6 @@ class _Index:
 def is_broken(text: str) -> bool:
     """Whether it has characters that no post should have: U+FFFD, control, unassigned, or ones that turn the direction of writing."""
     return _BROKEN.search(text) is not None
-
-
-def defuse(text: str) -> str:
-    """The text so that Discord shows it as it is: nobody is mentioned and no markup takes effect."""
-    text = regex.sub(r"@(?=everyone|here)", f"@{_ZERO_WIDTH_SPACE}", text, flags=regex.IGNORECASE)
-    text = regex.sub(r"<(?=[@#:/a-z])", f"<{_ZERO_WIDTH_SPACE}", text)
-    text = regex.sub(r"([\\*_~`|\[\]])", r"\\\1", text)
-    text = regex.sub(r"^(\s*)(#{1,3}|-#|>{1,3}|[-+])(?=\s|$)", r"\1\\\2", text, flags=regex.MULTILINE)
-    return regex.sub(r"^(\s*\d+)\.(?=\s)", r"\1\\.", text, flags=regex.MULTILINE)
 
 
 def _plain(text: str) -> str:

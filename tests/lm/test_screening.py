@@ -1,8 +1,7 @@
-import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.lm.screening import LONGEST, Screen, defuse, is_broken
+from bot.lm.screening import LONGEST, Screen, is_broken
 
 TWEETS = [
     "The heron by the canal has opinions about bread and none of them are kind today",
@@ -108,27 +107,3 @@ def test_the_verdict_is_whole(text: str, tweets: list[str]) -> None:
         assert len(text) <= LONGEST
         assert not is_broken(text)
         assert text not in tweets
-
-
-MENTIONS = st.sampled_from(
-    ["@everyone", "@here", "@Everyone", "<@1>", "<@!1>", "<@&1>", "<#1>", "<:a:1>", "<a:b:1>", "</x:1>", "<t:1>", "<id:x>"]
-)
-MARKUP = st.sampled_from(
-    ["**", "__", "`", "```", "||", "~~", "# ", "-# ", "> ", ">>> ", "- ", "1. ", "[a](b)", "\\", "\n", "@nasa", "<", "@"]
-)
-
-
-@given(st.lists(st.one_of(MENTIONS, MARKUP, PLAIN)).map("".join))
-def test_a_defused_text_does_nothing_in_discord(text: str) -> None:
-    defused = defuse(text)
-    assert not regex.search(r"@(everyone|here)", defused, regex.IGNORECASE)
-    assert not regex.search(r"<[@#:/a-z]", defused)
-    unescaped = regex.sub(r"\\.", "", defused, flags=regex.DOTALL)
-    assert not regex.search(r"[*_~`|\[\]\\]", unescaped)
-    assert not regex.search(r"^\s*(#{1,3}|-#|>{1,3}|[-+])(\s|$)", defused, regex.MULTILINE)
-    assert defused.replace("\u200b", "").replace("\\", "") == text.replace("\u200b", "").replace("\\", "")
-
-
-def test_plain_text_is_left_as_it_is() -> None:
-    text = "My dream is a quiet canal, @nasa said: 3 < 4 & that's #1!"
-    assert defuse(text) == text

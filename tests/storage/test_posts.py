@@ -47,12 +47,11 @@ async def test_a_due_post_gets_its_words_once(database: Database) -> None:
     assert post is not None
     store = PostStore(database)
     assert [due.id for due in await store.due()] == [post.id]
-    assert await store.next_pending() is None
+    assert await store.in_state("pending") == []
     async with database.transaction() as tx:
         assert await store.fill(tx, post.id, **WORDS)
         assert not await store.fill(tx, post.id, **{**WORDS, "text": "Eel."})
-    pending = await store.next_pending()
-    assert pending is not None
+    [pending] = await store.in_state("pending")
     assert (pending.text, pending.seed, pending.why, pending.message) == ("Fish.", 3, {"overlap": 0.1}, {"content": "Fish."})
 
 
