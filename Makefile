@@ -3,17 +3,22 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
 # A second client for the local Discord; where npm cannot install it its test is skipped, and counted.
 CLIENT := tests/localdiscord/discordjs
 DISCORDJS := $(if $(shell command -v npm),$(CLIENT)/node_modules/.package-lock.json)
 
-.PHONY: demo test lint check install format clean
+.PHONY: demo test bench lint check install format clean
 
 demo: install
 	$(BIN)/mynah demo $(if $(ONCE),--once)
 
 test: install $(DISCORDJS)
 	$(BIN)/python -m pytest
+
+# All of them, or some: make bench ONLY="training cold_start"; with the real gpt2: make bench GPT2=its/folder
+bench: $(BENCH_STAMP)
+	$(BIN)/python -m benchmarks.report $(ONLY) $(if $(GPT2),--gpt2 $(GPT2))
 
 lint: install
 	$(BIN)/ruff check .
@@ -32,6 +37,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $(STAMP)
+
+$(BENCH_STAMP): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	@touch $(BENCH_STAMP)
 
 $(CLIENT)/node_modules/.package-lock.json: $(CLIENT)/package-lock.json
 	-npm ci --silent --no-audit --no-fund --prefix $(CLIENT)

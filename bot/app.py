@@ -70,10 +70,10 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
     async with AsyncExitStack() as stack:
         database = await _open_database(home / DATABASE)
         stack.push_async_callback(database.close)
-        generator = Generator(threads=settings.train_threads)
+        generator = Generator(threads=settings.train_threads, idle_s=settings.idle_minutes * 60)
         stack.push_async_callback(generator.close)
         queue = JobQueue(database=database, settings=settings, clock=clock)
-        characters = Characters(database=database, generator=generator, home=home, clock=clock)
+        characters = Characters(database=database, generator=generator, home=home, clock=clock, blocked=settings.blocked)
         poster = Poster(database=database, clock=clock, fill_due=characters.fill_due)
         runner = JobRunner(
             database=database,
@@ -125,7 +125,7 @@ async def open_reader(settings: Settings) -> AsyncIterator[Characters]:
         stack.push_async_callback(database.close)
         generator = Generator(threads=settings.train_threads)
         stack.push_async_callback(generator.close)
-        yield Characters(database=database, generator=generator, home=home, clock=SystemClock())
+        yield Characters(database=database, generator=generator, home=home, clock=SystemClock(), blocked=settings.blocked)
 
 
 async def run_all(*services: Callable[[], Awaitable[object]]) -> None:

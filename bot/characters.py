@@ -64,11 +64,12 @@ class Deleted:
 class Characters:
     """Everything that a server does with its characters but train them."""
 
-    def __init__(self, *, database: Database, generator: Generator, home: Path, clock: Clock) -> None:
+    def __init__(self, *, database: Database, generator: Generator, home: Path, clock: Clock, blocked: tuple[str, ...] = ()) -> None:
         self._database = database
         self._generator = generator
         self._home = home
         self._clock = clock
+        self._blocked = blocked
         self._characters = CharacterStore(database)
         self._models = ModelStore(database)
         self._corpora = CorpusStore(database)
@@ -136,6 +137,7 @@ class Characters:
                 seeds=None if seed is None else tuple((seed + n) % 2**32 for n in range(count)),
                 count=count,
                 recent=() if seed is not None else recent,
+                blocked=self._blocked,
             )
         )
         return model, reply.posts

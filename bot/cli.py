@@ -83,10 +83,19 @@ def train(
     *,
     base: Annotated[str | None, typer.Option(help="Base model instead of BASE_MODEL: auto, nano, a pulled model or a folder.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random in the training.")] = 0,
+    preset: Annotated[
+        shell.Preset, typer.Option(help="fast trains the top layers only; huggingtweets is that project's recipe, to compare.")
+    ] = (shell.Preset.DEFAULT),
+    out: Annotated[Path | None, typer.Option(help="Folder for the model of huggingtweets' recipe, which becomes no character.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a character from a file of tweets."""
-    result = _finish(lambda s: shell.train(s, handle=handle, source=shell.existing(source), base=base, seed=seed), as_json=as_json)
+    result = _finish(
+        lambda s: shell.train(
+            s, handle=handle, source=shell.existing(source), base=base, seed=seed, preset=preset, out_folder=out and out.resolve()
+        ),
+        as_json=as_json,
+    )
     _print(result, shell.show_trained, as_json=as_json)
 
 
@@ -109,6 +118,18 @@ def characters(*, as_json: AsJson = False) -> None:
     """List the characters in the registry."""
     result = _finish(shell.characters, as_json=as_json)
     _print(result, shell.show_characters, as_json=as_json)
+
+
+@app.command()
+def export(
+    handle: Annotated[str, typer.Argument(help="Which character, such as nasa.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for the model.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write a character as a plain transformers model, which needs nothing of Mynah."""
+    result = _finish(lambda s: shell.export(s, handle=handle, folder=folder.resolve()), as_json=as_json)
+    _print(result, shell.show_exported, as_json=as_json)
 
 
 @base_app.command()

@@ -39,12 +39,21 @@ class Settings(BaseSettings):
     """Schedules that one server may have."""
     schedule_min_minutes: int = Field(default=15, ge=1)
     """Shortest time between two posts of a schedule, in minutes."""
+    blocked_words: str | None = None
+    """Words and phrases, between commas, that no character may say."""
+    idle_minutes: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    """After so long without a word the process that speaks gives its base's memory back."""
     stop_grace_seconds: float = Field(default=20.0, gt=0, allow_inf_nan=False)
     """How long a worker may take to save when the bot stops."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """How much is logged."""
     log_format: Literal["text", "json"] = "text"
     """`text` for people, `json` for programs."""
+
+    @property
+    def blocked(self) -> tuple[str, ...]:
+        """The words of `blocked_words`."""
+        return tuple(word.strip() for word in (self.blocked_words or "").split(",") if word.strip())
 
     @field_validator("discord_base_url")
     @classmethod

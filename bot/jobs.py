@@ -63,10 +63,11 @@ class JobQueue:
         base_name: str,
         seed: int,
         dedupe_key: str,
+        preset: str = "default",
     ) -> Queued:
         """Queue a training, or join the one under way for that character. When this returns, it cannot be lost.
 
-        `source_path` is absolute.
+        `source_path` is absolute; `preset` is one of `bot.executor.contract.Preset`.
 
         Raises:
             NotAllowed: the member or the server has as many unfinished jobs as they may have.
@@ -91,6 +92,7 @@ class JobQueue:
                     base_name=base_name,
                     seed=seed,
                     dedupe_key=dedupe_key,
+                    preset=preset,
                     now=now,
                 )
                 if job is not None:

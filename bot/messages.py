@@ -210,6 +210,7 @@ def trained(job: Job, character: Character, model: Model, corpus: Corpus, *, sam
         f"**{_signed(character)} can speak now**: @{plain(character.handle)}, version {model.version}",
         _counts(corpus),
         _losses(model) + f" · {model.steps} steps in {duration(model.seconds)} · asked for by {who(job.user_id)}",
+        *_judged(model),
         *([f"-# {plain(warning)}"] if warning else []),
     ]
     label = f"-# AI · not written by @{plain(character.handle)}"
@@ -234,6 +235,18 @@ def _counts(corpus: Corpus) -> str:
 
 def _losses(model: Model) -> str:
     return f"Held-out loss {model.heldout_base:.2f} → {model.heldout_model:.2f} ({_base(model)} → this model)"
+
+
+def _judged(model: Model) -> list[str]:
+    """How like the author its texts are, where there was a contest."""
+    figures = model.evaluation
+    if not figures.get("accounts"):
+        return []
+    sentence = (
+        f"Of {figures['texts']:.0f} texts {figures['author']:.0%} were taken for the author's, of real tweets {figures['author_real']:.0%} "
+        f"(a classifier over {figures['accounts']:.0f} accounts) · {figures['copied']:.0%} were copies, which are never posted"
+    )
+    return [sentence]
 
 
 def failed(job: Job) -> Message:
@@ -264,6 +277,7 @@ def character_info(info: "Info") -> Message:
     lines += [
         f"Version {model.version} of {info.versions}, made {moment(model.created_at, 'f')} on {_base(model)}",
         _losses(model),
+        *_judged(model),
         f"Learned from {plain(corpus.file_name)}" + _span(corpus),
         _counts(corpus),
     ]

@@ -26,6 +26,9 @@ from storage.jobs import Job, JobStore
 from storage.models import ModelStore
 from storage.posts import PostStore
 
+OTHERS = 8
+"""Accounts that a new model's texts are told apart from."""
+
 log = structlog.get_logger("mynah.registry")
 
 
@@ -65,6 +68,12 @@ class Registry:
                 _rename(staged, self._model_folder(character_id, version))
         finally:
             await asyncio.to_thread(shutil.rmtree, staged, ignore_errors=True)
+
+    async def other_datasets(self, handle: str) -> tuple[str, ...]:
+        """Files of what the newest models of other accounts were taught, one of each account."""
+        models = await self._models.of_others(handle, limit=OTHERS)
+        paths = [self._model_folder(model.character_id, model.version) / files.DATASET for model in models]
+        return tuple(str(path) for path in paths if path.is_file())
 
     async def clear(self, job: Job) -> None:
         """After a job's end: keep the tweets of one that succeeded; remove its folder and its upload. May be repeated."""
@@ -125,6 +134,7 @@ class Registry:
             seconds=seconds,
             files=result.files,
             samples=result.samples,
+            evaluation=result.evaluation,
             now=now,
         )
         await self._characters.activate(tx, character.id, model_id, name=result.profile_name or None)

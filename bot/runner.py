@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import structlog
 
@@ -14,7 +14,7 @@ from bot.clock import Clock
 from bot.config import Settings
 from bot.errors import NotFound, TrainingError
 from bot.executor import files
-from bot.executor.contract import Attempt, Executor, Outcome, Progress, TrainSpec
+from bot.executor.contract import Attempt, Executor, Outcome, Preset, Progress, TrainSpec
 from bot.executor.fence import Fence
 from bot.jobs import JobQueue
 from bot.registry import Registry, Superseded, promise_result
@@ -203,6 +203,9 @@ class JobRunner:
             seed=job.seed,
             recipe=recipe,
             threads=self._settings.train_threads,
+            preset=cast("Preset", job.preset),
+            others=await self._registry.other_datasets(job.handle),
+            blocked=self._settings.blocked,
         )
 
     async def _follow(self, job: Job, attempt: Attempt, cancelled: asyncio.Event) -> Outcome:

@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+import threading
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,25 @@ from bot.app import App, open_app, open_reader
 from bot.bases import choose_base
 from bot.characters import Info
 from bot.config import Settings
-from bot.errors import BadInput, TrainingError
+from bot.errors import BadInput, NotFound, TrainingError
 from bot.executor import contract
 from bot.handles import normalise
+from bot.tweets import cleaning, dataset
+from bot.tweets.files import read_source
 from storage.characters import SHELL
+from storage.corpora import Corpus
 from storage.jobs import Job
 
 out = Console(highlight=False)
 status = Console(stderr=True, highlight=False)
+
+
+class Preset(StrEnum):
+    """How to train."""
+
+    DEFAULT = "default"
+    FAST = "fast"
+    HUGGINGTWEETS = "huggingtweets"
 
 
 def existing(source: Path) -> Path:
@@ -43,12 +56,18 @@ def existing(source: Path) -> Path:
     return source.resolve()
 
 
-async def train(settings: Settings, *, handle: str, source: Path, base: str | None, seed: int) -> dict[str, Any]:
-    """Train a character from a file and put it into the registry.
+async def train(
+    settings: Settings, *, handle: str, source: Path, base: str | None, seed: int, preset: Preset, out_folder: Path | None
+) -> dict[str, Any]:
+    """Train a character from a file and put it into the registry; or huggingtweets' model, and put it into the folder.
 
     Raises:
         MynahError: the file, the base or the folder cannot be used; nothing is left behind.
     """
+    if (preset == Preset.HUGGINGTWEETS) != (out_folder is not None):
+        raise BadInput("--preset huggingtweets and --out FOLDER go together: that recipe makes a model for a folder, and no character.")
+    if out_folder is not None:
+        return await _train_huggingtweets(settings, handle=normalise(handle), source=source, base=base, seed=seed, folder=out_folder)
     async with open_app(settings) as app:
         base_folder, base_name = choose_base(base or settings.base_model, app.home)
         await app.runner.recover()
@@ -63,6 +82,7 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
             base_name=base_name,
             seed=seed,
             dedupe_key=f"shell:{secrets.token_hex(8)}",
+            preset=preset.value,
         )
         job = await _run_with_bar(app, queued.job)
         if job.state != "succeeded":
@@ -74,12 +94,56 @@ async def train(settings: Settings, *, handle: str, source: Path, base: str | No
             "character": info.character.handle,
             "model_version": info.model.version,
             "base": info.model.base_name,
-            "counts": {name: getattr(info.corpus, name) for name in ("downloaded", "retweets", "short", "kept")},
-            "within_kept": {name: getattr(info.corpus, name) for name in ("duplicates", "cut")},
+            **_counted(info.corpus),
             "heldout_loss": {"base": info.model.heldout_base, "model": info.model.heldout_model},
             "seconds": round(info.model.seconds, 1),
             "path": str(app.characters.folder(info.model)),
         }
+
+
+def _counted(counts: Corpus | cleaning.Counts) -> dict[str, dict[str, int]]:
+    return {
+        "counts": {name: getattr(counts, name) for name in ("downloaded", "retweets", "short", "kept")},
+        "within_kept": {name: getattr(counts, name) for name in ("duplicates", "cut")},
+    }
+
+
+async def _train_huggingtweets(
+    settings: Settings, *, handle: str, source: Path, base: str | None, seed: int, folder: Path
+) -> dict[str, Any]:
+    """Their recipe on the same tweets and the same split as ours."""
+    from bot.lm import export, huggingtweets  # noqa: PLC0415 -- torch is needed by this and `export` only, and takes seconds
+
+    export.check_empty(folder)
+    base_folder, base_name = choose_base(base or settings.base_model, settings.mynah_home.resolve())
+    _, tweets = read_source(source)
+    cleaned = cleaning.clean(tweets)
+    dataset.check_size(cleaned.counts)
+    split = dataset.split(dataset.newest(cleaned.kept), seed=seed)
+    stop = threading.Event()
+    with Progress(TextColumn("training"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=status, transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(done: int, steps: int) -> None:
+            if stop.is_set():
+                raise TrainingError("The training was stopped.")
+            bar.update(task, completed=done, total=steps)
+
+        try:
+            tuned = await asyncio.to_thread(huggingtweets.train_huggingtweets, base_folder, split, seed=seed, report=show)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
+    export.save_plain(tuned.model, tuned.tokenizer, folder, handle=handle, base_name=base_name)
+    return {
+        "character": handle,
+        "model_version": None,
+        "base": base_name,
+        **_counted(cleaned.counts),
+        "heldout_loss": {"base": tuned.heldout_base, "model": tuned.heldout_model},
+        "seconds": tuned.seconds,
+        "path": str(folder),
+    }
 
 
 async def _run_with_bar(app: App, job: Job) -> Job:
@@ -109,9 +173,8 @@ async def _run_with_bar(app: App, job: Job) -> Job:
 
 def show_trained(result: dict[str, Any]) -> None:
     """The count table, the losses and where the model lies."""
-    table = Table(
-        "Data", f"@{result['character']}", title=f"@{result['character']}, version {result['model_version']}, on {result['base']}"
-    )
+    version = f"version {result['model_version']}" if result["model_version"] else "huggingtweets' recipe"
+    table = Table("Data", f"@{result['character']}", title=f"@{result['character']}, {version}, on {result['base']}")
     counts = result["counts"]
     rows = (("Tweets downloaded", "downloaded"), ("Retweets", "retweets"), ("Short tweets", "short"), ("Tweets kept", "kept"))
     for title, name in rows:
@@ -123,7 +186,8 @@ def show_trained(result: dict[str, Any]) -> None:
     loss = result["heldout_loss"]
     out.print(f"Held-out loss: {loss['base']:.3f} before, {loss['model']:.3f} after (nats per token), in {result['seconds']:.0f} s.")
     out.print(f"The model lies in {result['path']}", soft_wrap=True)
-    out.print(f'Hear it with: mynah say {result["character"]} --prompt "My dream is" -n 5')
+    if result["model_version"]:
+        out.print(f'Hear it with: mynah say {result["character"]} --prompt "My dream is" -n 5')
 
 
 async def say(settings: Settings, *, handle: str, prompt: str, count: int, seed: int | None) -> dict[str, Any]:
@@ -176,6 +240,29 @@ def show_characters(result: dict[str, Any]) -> None:
         server = "shell" if row["server"] == SHELL else str(row["server"])
         table.add_row(f"@{row['character']}", Text(row["name"]), str(row["model_version"]), row["base"], f"{row['kept']:,}", loss, server)
     out.print(table)
+
+
+async def export(settings: Settings, *, handle: str, folder: Path) -> dict[str, Any]:
+    """Write a character as a plain transformers model; works while the bot runs.
+
+    Raises:
+        MynahError: there is no such character, its base is gone or has no place for it, or the folder is not empty.
+    """
+    from bot.lm import export as lm  # noqa: PLC0415 -- see above
+
+    async with open_reader(settings) as registry:
+        info = await registry.info(SHELL, handle)
+        if info.model is None:
+            raise NotFound(f"@{info.character.handle} has no model yet: its training has not ended.")
+        names = {"handle": info.character.handle, "base_name": info.model.base_name}
+        await asyncio.to_thread(lm.export, info.model.base, registry.folder(info.model), folder, **names)
+        return {"character": info.character.handle, "model_version": info.model.version, "path": str(folder)}
+
+
+def show_exported(result: dict[str, Any]) -> None:
+    """Where it lies, and how to read it."""
+    out.print(f"@{result['character']}, version {result['model_version']}, is in {result['path']}", soft_wrap=True)
+    out.print(f'Read it with: transformers.pipeline("text-generation", model="{result["path"]}")', soft_wrap=True)
 
 
 async def pull(settings: Settings, name: str) -> None:

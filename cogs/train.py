@@ -36,9 +36,18 @@ class Train(commands.Cog):
     @app_commands.describe(
         handle="Whose tweets they are, such as @nasa",
         archive="An X archive (zip), tweets.js, JSON lines, CSV or text with that person's tweets",
+        preset="How thoroughly; careful unless told otherwise",
+    )
+    @app_commands.choices(
+        preset=[
+            app_commands.Choice(name="Careful: every layer", value="default"),
+            app_commands.Choice(name="Fast: the top layers only, and a little worse", value="fast"),
+        ]
     )
     @app_commands.autocomplete(handle=autocomplete.characters)
-    async def train(self, interaction: Interaction, handle: Transform[str, Handle], archive: discord.Attachment) -> None:
+    async def train(
+        self, interaction: Interaction, handle: Transform[str, Handle], archive: discord.Attachment, preset: str = "default"
+    ) -> None:
         """Learn how a person tweets, from their own tweets."""
         await interaction.response.defer()
         app = self.bot.app
@@ -52,6 +61,7 @@ class Train(commands.Cog):
                 base=base,
                 base_name=base_name,
                 seed=secrets.randbits(32),
+                preset=preset,
             )
         if queued.job.source_path != str(path):  # joined another job, or Discord delivered the same interaction twice
             app.uploads.discard(path)

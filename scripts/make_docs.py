@@ -119,10 +119,11 @@ def schema() -> str:
     """The text of docs/schema.md."""
     parts = ["# The database\n", MADE, "One SQLite file, `mynah.sqlite3`, in `MYNAH_HOME`. Every table is STRICT.\n"]
     database = sqlite3.connect(":memory:")
-    for migration in sorted(MIGRATIONS.glob("*.sql")):
-        database.executescript(migration.read_text(encoding="utf-8"))
-    tables = database.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid")
-    for name, sql in tables.fetchall():
+    scripts = [migration.read_text(encoding="utf-8") for migration in sorted(MIGRATIONS.glob("*.sql"))]
+    database.executescript("\n".join(scripts))
+    tables = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid")
+    for (name,) in tables.fetchall():
+        sql = "\n".join(re.findall(rf"^(?:CREATE|ALTER) TABLE {name}\b.*?\n\n", "\n\n".join(scripts) + "\n\n", re.DOTALL | re.MULTILINE))
         parts.append(f"## {name}\n")
         keys = {row[3]: row[2] for row in database.execute(f"PRAGMA foreign_key_list({name})")}
         columns = [_column(row, sql, keys) for row in database.execute(f"PRAGMA table_info({name})")]

@@ -5,7 +5,9 @@ Makes `bot/lm/nano/`: `tokenizer.json` (byte-level BPE, 8,192 entries), `config.
 
 The loop is plain torch: bf16 autocast, attention by `baddbmm` (its backward is faster on CPU than SDPA's), cross-entropy in chunks so
 that the full logits never exist, Muon for the matrices inside the blocks and AdamW for the rest, a trapezoidal schedule over tokens or
-minutes, whichever ends first. SIGTERM saves the state; `--resume` goes on from it.
+minutes, whichever ends first. SIGTERM saves the state; `--resume` goes on from it, and with more `--minutes` or `--passes` than before from
+the end of a run: the rate rises again and falls over what was added. The weights in the package come from `--minutes 98` and then
+`--resume --minutes 203`.
 """
 
 import argparse
@@ -199,13 +201,21 @@ class Run:
             "muon": (torch.optim.Muon(matrices, lr=0.0, weight_decay=0.05, adjust_lr_fn="match_rms_adamw"), options.muon_rate),
         }
         self.step, self.spent = 0, 0.0
+        self.resumed_at: list[int] = []
         self.history: list[list[float]] = []
 
     def save(self, path: Path) -> None:
         """Write everything that `load` needs, by rename."""
         path.parent.mkdir(parents=True, exist_ok=True)
         optimizers = {name: optimizer.state_dict() for name, (optimizer, _) in self.optimizers.items()}
-        state = {"step": self.step, "spent": self.spent, "history": self.history, "weights": self.weights, **optimizers}
+        state = {
+            "step": self.step,
+            "spent": self.spent,
+            "history": self.history,
+            "resumed_at": self.resumed_at,
+            "weights": self.weights,
+            **optimizers,
+        }
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
 
@@ -213,6 +223,7 @@ class Run:
         """Go on where `save` was called."""
         state = torch.load(path, weights_only=True)
         self.step, self.spent, self.history = state["step"], state["spent"], state["history"]
+        self.resumed_at = [*state["resumed_at"], self.step]
         with torch.no_grad():
             for name, value in state["weights"].items():
                 self.weights[name].copy_(value)
@@ -292,7 +303,7 @@ def pretrain(options: argparse.Namespace) -> None:
         return
     record = {
         "steps": run.step, "tokens": run.step * TOKENS_PER_STEP, "seconds": round(run.spent), "passes_by_source": SOURCES,
-        "rates": {"adamw": options.adamw_rate, "muon": options.muon_rate}, "seed": options.seed,
+        "rates": {"adamw": options.adamw_rate, "muon": options.muon_rate}, "seed": options.seed, "resumed_at": run.resumed_at,
         "heldout": heldout_losses(run.weights, heldout), "history": run.history,
     }  # fmt: skip
     save_base(options.out, tokenizer, run.weights, record)

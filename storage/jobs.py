@@ -44,6 +44,7 @@ class Job:
     started_at: datetime | None
     waiting_since: datetime | None
     finished_at: datetime | None
+    preset: str
 
     @property
     def is_open(self) -> bool:
@@ -101,6 +102,7 @@ class JobStore:
         seed: int,
         dedupe_key: str,
         now: datetime,
+        preset: str = "default",
     ) -> Job | None:
         """Queue one. None: the dedupe key is known.
 
@@ -109,9 +111,9 @@ class JobStore:
         """
         row = await tx.fetch_one(
             """INSERT INTO jobs (guild_id, channel_id, user_id, handle, source_path, file_name, base, base_name, seed, state,
-                                 dedupe_key, created_at)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?) ON CONFLICT (dedupe_key) DO NOTHING RETURNING *""",
-            (guild_id, channel_id, user_id, handle, source_path, file_name, base, base_name, seed, dedupe_key, to_text(now)),
+                                 dedupe_key, created_at, preset)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?) ON CONFLICT (dedupe_key) DO NOTHING RETURNING *""",
+            (guild_id, channel_id, user_id, handle, source_path, file_name, base, base_name, seed, dedupe_key, to_text(now), preset),
         )
         return None if row is None else Job.from_row(row)
 

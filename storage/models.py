@@ -1,5 +1,6 @@
 """The registry: every trained model, by character and version. Its files lie in models/<character_id>/v<version>."""
 
+import builtins
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,8 @@ class Model:
     """File name → SHA-256."""
     samples: tuple[str, ...]
     created_at: datetime
+    evaluation: dict[str, Any]
+    """Figures of how good it is; empty where none were made."""
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> "Model":
@@ -39,6 +42,7 @@ class Model:
             "recipe": json.loads(row["recipe"]),
             "files": json.loads(row["files"]),
             "samples": tuple(json.loads(row["samples"])),
+            "evaluation": json.loads(row["evaluation"]),
             "created_at": from_text(row["created_at"]),
         }
         return cls(**{**dict(row), **parsed})
@@ -70,6 +74,7 @@ class ModelStore:
         files: Mapping[str, str],
         now: datetime,
         samples: Sequence[str] = (),
+        evaluation: Mapping[str, object] | None = None,
     ) -> int:
         """Add one and give its id.
 
@@ -78,8 +83,8 @@ class ModelStore:
         """
         row = await tx.fetch_all(
             """INSERT INTO models (character_id, version, base, base_name, recipe, corpus_id, job_id, heldout_base, heldout_model,
-                                   steps, seconds, files, samples, created_at)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
+                                   steps, seconds, files, samples, created_at, evaluation)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
             (
                 character_id,
                 version,
@@ -95,6 +100,7 @@ class ModelStore:
                 json.dumps(dict(files), ensure_ascii=False),
                 json.dumps(list(samples), ensure_ascii=False),
                 to_text(now),
+                json.dumps(dict(evaluation or {}), ensure_ascii=False),
             ),
         )
         return int(row[0]["id"])
@@ -106,6 +112,15 @@ class ModelStore:
     async def list(self, character_id: int) -> list[Model]:
         """Newest first."""
         rows = await self._database.fetch_all("SELECT * FROM models WHERE character_id = ? ORDER BY version DESC", (character_id,))
+        return [Model.from_row(row) for row in rows]
+
+    async def of_others(self, handle: str, *, limit: int) -> builtins.list[Model]:
+        """The newest model of each other account, whichever server's, newest first."""
+        rows = await self._database.fetch_all(
+            """SELECT * FROM models WHERE id IN (SELECT max(models.id) FROM models JOIN characters ON characters.id = character_id
+                                                WHERE handle <> ? GROUP BY handle) ORDER BY id DESC LIMIT ?""",
+            (handle, limit),
+        )
         return [Model.from_row(row) for row in rows]
 
     async def ids(self) -> set[tuple[int, int]]:

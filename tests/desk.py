@@ -48,7 +48,16 @@ class Desk:
         path.write_text("tweets")
         return path
 
-    async def ask(self, handle: str = "heron", *, guild_id: int = 7, user_id: int = 9, path: Path | None = None, key: str = "") -> Queued:
+    async def ask(
+        self,
+        handle: str = "heron",
+        *,
+        guild_id: int = 7,
+        user_id: int = 9,
+        path: Path | None = None,
+        key: str = "",
+        preset: str = "default",
+    ) -> Queued:
         source = path or self.upload()
         return await self.queue.enqueue(
             guild_id=guild_id,
@@ -61,6 +70,7 @@ class Desk:
             base_name="nano",
             seed=1,
             dedupe_key=key or f"interaction:{next(_NUMBERS)}",
+            preset=preset,
         )
 
     async def train(self, **request: Any) -> Job:

@@ -56,6 +56,7 @@ def model(**changes: Any) -> Model:
         files={},
         samples=(),
         created_at=NOON,
+        evaluation={},
     )
     return replace(made, **changes)
 
@@ -86,6 +87,7 @@ def job(**changes: Any) -> Job:
         started_at=None,
         waiting_since=None,
         finished_at=None,
+        preset="default",
     )
     return replace(made, **changes)
 

@@ -144,6 +144,7 @@ WRONG = {
     "SCHEDULES_PER_SERVER": ["-1"],
     "SCHEDULE_MIN_MINUTES": ["0"],
     "TRAIN_THREADS": ["0", "1025", "all"],
+    "IDLE_MINUTES": ["0", "-1", "nan", "never"],
     "STOP_GRACE_SECONDS": ["0", "-1", "nan", "inf", "soon"],
     "LOG_LEVEL": ["LOUD"],
     "LOG_FORMAT": ["xml"],
@@ -165,3 +166,8 @@ def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"BASE_MODEL=caf\xe9\n")
     with pytest.raises(ConfigError, match=r"^The file \.env is no UTF-8 text"):
         load_settings()
+
+
+def test_blocked_words_stand_between_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLOCKED_WORDS", " darn, bloody fool ,,")
+    assert load_settings().blocked == ("darn", "bloody fool")

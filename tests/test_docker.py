@@ -88,7 +88,7 @@ def test_everything_copied_exists_and_is_sent_to_the_builder() -> None:
 
 def test_the_pip_step_is_that_of_make_install_without_the_tools() -> None:
     (step,) = [arguments for arguments in all_of("RUN") if "pip install" in arguments]
-    (made,) = [line for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines() if "pip install" in line]
+    made = next(line for line in (ROOT / "Makefile").read_text(encoding="utf-8").splitlines() if "pip install" in line)
     assert "--constraint constraints.txt" in step
     assert "--constraint constraints.txt" in made
     assert step.endswith(" .")

@@ -115,6 +115,11 @@ IMPORT_RULES: tuple[OnlyIn | Never, ...] = (
         "model work runs in the two child processes, the only importers of bot/lm",
         but=(
             ("bot/shell.py", "bot.lm.hub"),  # `mynah base pull` downloads and does no model work
+            (
+                "bot/shell.py",
+                "bot.lm.export",
+            ),  # `mynah export` and the recipe to compare with are the shell's own, and no bot waits for them
+            ("bot/shell.py", "bot.lm.huggingtweets"),
             ("bot/executor/choosing.py", "bot.lm.screening"),  # part of the generation worker
         ),
     ),

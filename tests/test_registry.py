@@ -47,6 +47,7 @@ async def test_success_publishes_files_and_rows_together(tmp_path: Path) -> None
         assert (job.state, job.model_id) == ("succeeded", model.id)
         assert (model.version, model.base, model.steps, model.samples, model.job_id) == (1, "nano", 40, RESULT.samples, job.id)
         assert (model.heldout_base, model.heldout_model, model.seconds, model.recipe) == (4.5, 3.5, 12.5, {"rank": 16})
+        assert model.evaluation == RESULT.evaluation
         character = await CharacterStore(one.database).get(model.character_id)
         assert character is not None
         assert (character.guild_id, character.handle, character.name, character.created_by) == (7, "heron", "Grey Heron", 9)

@@ -34,6 +34,16 @@ async def test_the_attempt_is_told_all_it_needs(tmp_path: Path) -> None:
         assert fences == [1, 2]
 
 
+async def test_the_attempt_is_told_of_the_preset_what_is_blocked_and_the_newest_models_of_others(tmp_path: Path) -> None:
+    async with desk(tmp_path, blocked_words="darn, bloody fool") as one:
+        for handle in ("wren", "wren", "heron"):
+            await one.train(handle=handle)
+        await one.train(preset="fast")
+        *_, spec = one.executor.started
+        assert (spec.preset, spec.blocked) == ("fast", ("darn", "bloody fool"))
+        assert [Path(path).relative_to(tmp_path).as_posix() for path in spec.others] == ["models/1/v2/dataset.jsonl"]
+
+
 async def test_progress_is_told_kept_and_cleared(tmp_path: Path) -> None:
     steps = [Progress("training", 0.5, eta_s=9.0), Progress("training", 0.501), Progress("training", 0.9)]
     async with desk(tmp_path, hang) as one:

@@ -1,16 +1,18 @@
 """Choosing the posts of one request among the candidates that a model writes.
 
-A seed stands for exactly one text. The candidates of the post with the seed S have the seeds S, h(S, 1), h(S, 2) …; the first that passes
-the screen is taken, and its own seed is reported: asked for by that seed, it is the first candidate and comes again.
+A seed stands for exactly one text. The candidates of the post with the seed S have the seeds S, h(S, 1), h(S, 2) …, and the seed of the
+one that is taken is reported: asked for by that seed, it is the first candidate and comes again. With a given seed the first candidate
+that passes the screen is taken; without one, several are drawn at once and the best of those that pass: the one that is most the
+character's own, which the character finds likelier than the base does.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from bot.errors import GenerationError
 from bot.executor.generator import SayReply, SayRequest, Spoken, Tried
-from bot.lm.screening import LONGEST, Screen
+from bot.lm.screening import LONGEST, Screen, Verdict
 
 TRIES = 16
 """Candidates of one post before it is given up."""
@@ -21,7 +23,13 @@ _WORDS = {
     "repeat": "said before",
     "broken": "with broken characters",
     "empty": "empty",
+    "blocked": "with a blocked word",
 }
+
+Said = tuple[str, float | None]
+"""A text, and its score where texts are ranked."""
+Choosing = Generator[list[int], Sequence[Said], SayReply]
+"""Asks for the texts of seeds, is sent them, and returns the posts."""
 
 
 def candidate_seed(seed: int, number: int) -> int:
@@ -31,13 +39,12 @@ def candidate_seed(seed: int, number: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{number}".encode()).digest()[:4], "big")
 
 
-def choose(request: SayRequest, screen: Screen, say: Callable[[Sequence[int]], list[str]], draw: Callable[[], int]) -> SayReply:
+def choose(request: SayRequest, screen: Screen, draw: Callable[[], int]) -> Choosing:
     """The posts of a request.
 
     Args:
         request: what is wanted.
         screen: knows what must not be copied.
-        say: one text per seed.
         draw: a random seed.
 
     Raises:
@@ -49,26 +56,40 @@ def choose(request: SayRequest, screen: Screen, say: Callable[[Sequence[int]], l
     for first in range(0, TRIES, request.candidates):
         numbers = range(first, min(first + request.candidates, TRIES))
         seeds = {post: [candidate_seed(wanted[post], n) for n in numbers] for post in range(len(wanted)) if post not in spoken}
-        texts = iter(say([seed for of_post in seeds.values() for seed in of_post]))
+        said = iter((yield [seed for of_post in seeds.values() for seed in of_post]))
         for post, of_post in seeds.items():
-            candidates = [(seed, next(texts)) for seed in of_post]
-            said = [s.text for s in spoken.values()]
-            found = _first_usable(candidates, screen, [*request.recent, *said], dropped[post])
+            candidates = [(seed, *next(said)) for seed in of_post]
+            recent = [*request.recent, *(s.text for s in spoken.values())]
+            found = _best(_usable(candidates, screen, recent, dropped[post]), ranked=request.seeds is None)
             if found is not None:
-                spoken[post] = found
+                seed, text, score, verdict = found
+                spoken[post] = Spoken(text, seed, tuple(dropped[post]), verdict.nearest, verdict.overlap, score)
         if len(spoken) == len(wanted):
             return SayReply(tuple(spoken[post] for post in range(len(wanted))))
     failed = next(post for post in range(len(wanted)) if post not in spoken)
     raise GenerationError(_explain(dropped[failed]))
 
 
-def _first_usable(candidates: list[tuple[int, str]], screen: Screen, recent: list[str], dropped: list[Tried]) -> Spoken | None:
-    for seed, text in candidates:
+_Candidate = tuple[int, str, float | None, Verdict]
+
+
+def _usable(
+    candidates: list[tuple[int, str, float | None]], screen: Screen, recent: list[str], dropped: list[Tried]
+) -> Iterator[_Candidate]:
+    """Those that pass; the others are noted, in order."""
+    for seed, text, score in candidates:
         verdict = screen.check(text, recent=recent)
         if verdict.ok:
-            return Spoken(text, seed, tuple(dropped), verdict.nearest, verdict.overlap)
-        dropped.append(Tried(seed, text, str(verdict.reason)))
-    return None
+            yield seed, text, score, verdict
+        else:
+            dropped.append(Tried(seed, text, str(verdict.reason)))
+
+
+def _best(usable: Iterator[_Candidate], *, ranked: bool) -> _Candidate | None:
+    """The first, or, when they are ranked, the first of those with the highest score. Asks for no more than it needs."""
+    if not ranked:
+        return next(usable, None)
+    return max(usable, key=lambda candidate: candidate[2] or 0.0, default=None)
 
 
 def _explain(dropped: list[Tried]) -> str:

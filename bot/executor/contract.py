@@ -30,6 +30,8 @@ FENCED = 76
 PREEMPTED = 143
 """Asked to stop (SIGTERM), and a checkpoint was saved."""
 
+Preset = Literal["default", "fast"]
+"""`fast` trains the top layers only: sooner done, and a little less like the character."""
 Stage = Literal["starting", "reading", "loading", "training", "evaluating", "saving"]
 
 
@@ -52,6 +54,11 @@ class TrainSpec:
     """Fields of `bot.lm.recipe.Recipe` that differ from the default for this base and corpus."""
     threads: int | None = None
     """CPU threads, or None for all that the process may use."""
+    others: tuple[str, ...] = ()
+    """Files of what other models were taught (`dataset.jsonl`): the new one's author must be told from theirs. Eight are plenty."""
+    blocked: tuple[str, ...] = ()
+    """Words that no sample may have."""
+    preset: Preset = "default"
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ class Result:
     steps: int | None = None
     seconds: float | None = None
     dataset_sha256: str | None = None
+    evaluation: dict[str, float] = field(default_factory=dict)
+    """Fields of `bot.lm.verdict.Evaluation`."""
     samples: tuple[str, ...] = ()
     """Screened texts to show when training is done."""
     files: dict[str, str] = field(default_factory=dict)

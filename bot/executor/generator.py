@@ -1,6 +1,7 @@
-"""The bot's side of speaking: one warm child process, one request at a time, the others wait in line."""
+"""The bot's side of speaking: one warm child process, which works on all requests at once and answers each as it is done."""
 
 import asyncio
+import contextlib
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from bot.errors import GenerationError
 from bot.executor.process import bury, kill_group, spawn
 
 LONGEST_LINE = 50
-"""Requests that may wait."""
+"""Requests that may be unanswered."""
 
 log = structlog.get_logger("mynah.generator")
 
@@ -36,6 +37,8 @@ class SayRequest:
     """What it said lately and should not say again. Empty when seeds are given: they would not give the same texts again."""
     candidates: int = 4
     """Texts tried at once for each post."""
+    blocked: tuple[str, ...] = ()
+    """Words that no post may have."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Spoken:
     """The training tweet that is most like it, if any is."""
     overlap: float
     """Share of the post that also stands in that tweet, 0 to 1."""
+    score: float | None = None
+    """How much likelier the character finds it than the base does, nats per token; None where it was not chosen by that."""
 
 
 @dataclass(frozen=True)
@@ -91,38 +96,82 @@ class Answer:
 _ANSWER, _QUESTION = TypeAdapter(Answer), TypeAdapter(Question)
 
 
-@dataclass(frozen=True)
-class _Child:
-    process: asyncio.subprocess.Process
-    log: IO[bytes]
-
-
 class _ChildEndedError(Exception):
     """The child ended before it had answered."""
+
+
+class _Child:
+    """A process that speaks, and what it has not answered yet."""
+
+    def __init__(self, process: asyncio.subprocess.Process, file: IO[bytes]) -> None:
+        self.process, self.log = process, file
+        self.answered = 0
+        """How many answers have come from it."""
+        self._open: dict[int, asyncio.Future[Answer]] = {}
+        self.reading = asyncio.create_task(self._read())
+
+    async def ask(self, question: Question) -> Answer:
+        """Send a question and wait for its answer."""
+        assert self.process.stdin is not None  # noqa: S101  # spawned with pipes
+        if self.reading.done():
+            raise _ChildEndedError
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._open[question.number] = answer
+        try:
+            self.process.stdin.write(_QUESTION.dump_json(question) + b"\n")
+            await self.process.stdin.drain()
+            return await answer
+        except ConnectionError as error:
+            raise _ChildEndedError from error
+        finally:
+            del self._open[question.number]
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None  # noqa: S101  # spawned with pipes
+        with contextlib.suppress(ConnectionError, ValueError):  # ValueError: a line of more than a megabyte
+            while line := await self.process.stdout.readline():
+                answer = _parse(line)
+                if answer is None:
+                    continue
+                self.answered += 1
+                waiting = self._open.get(answer.number)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(answer)
+        for waiting in self._open.values():
+            if not waiting.done():
+                waiting.set_exception(_ChildEndedError())
 
 
 class Generator:
     """Lets characters speak. The child is started when it is first needed, and again when it has died; it dies with the bot."""
 
-    def __init__(self, *, threads: int | None = None, timeout_s: float = 60.0, worker: str = "bot.executor.generation_worker") -> None:
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        timeout_s: float = 60.0,
+        idle_s: float = 900.0,
+        worker: str = "bot.executor.generation_worker",
+    ) -> None:
         """Build it; nothing runs yet.
 
         Args:
             threads: CPU threads of the child; None = all that it may use.
-            timeout_s: a request that takes longer has failed, and its child is replaced.
+            timeout_s: a request that takes longer has failed; a child that has answered nobody meanwhile is replaced.
+            idle_s: seconds after which the child unloads a base that nobody spoke on.
             worker: the module that the child runs.
         """
-        self._threads, self._timeout_s, self._worker = threads, timeout_s, worker
-        self._turn = asyncio.Lock()
-        self._in_line = 0
+        self._threads, self._timeout_s, self._idle_s, self._worker = threads, timeout_s, idle_s, worker
+        self._starting = asyncio.Lock()
+        self._again = asyncio.Lock()
+        self._unanswered = 0
         self._numbers = 0
         self._child: _Child | None = None
         self._closed = False
 
     async def start(self) -> None:
         """Start the child, so that it is warm when the first request comes. It need not be called."""
-        async with self._turn:
-            await self._living_child()
+        await self._living_child()
 
     async def say(self, request: SayRequest) -> SayReply:
         """The posts asked for.
@@ -133,75 +182,80 @@ class Generator:
         """
         if request.seeds is not None and len(request.seeds) != request.count:
             raise ValueError(f"{request.count} posts need {request.count} seeds, not {len(request.seeds)}")
-        if self._in_line >= LONGEST_LINE:
-            raise GenerationError(f"{self._in_line} requests to speak are waiting already; try again in a minute.")
-        self._in_line += 1
+        if self._unanswered >= LONGEST_LINE:
+            raise GenerationError(f"{self._unanswered} requests to speak are waiting already; try again in a minute.")
+        self._unanswered += 1
         try:
-            async with self._turn:
-                return await self._ask(request)
+            return await self._ask(request)
         finally:
-            self._in_line -= 1
+            self._unanswered -= 1
 
     async def close(self) -> None:
         """End the child. Who still waits for it gets a GenerationError."""
         self._closed = True
         if self._child is not None:
-            kill_group(self._child.process)
-        async with self._turn:
-            await self._end_child()
+            await self._end(self._child)
 
     async def _ask(self, request: SayRequest) -> SayReply:
-        for _ in range(2):
+        try:
+            answer = await self._exchange(request)
+        except _ChildEndedError:
             try:
-                async with asyncio.timeout(self._timeout_s):
+                # One after the other, so that a request that kills takes no other's second try with it.
+                async with self._again:
                     answer = await self._exchange(request)
-            except TimeoutError:
-                await self._end_child()
-                await self._living_child()
-                raise GenerationError(f"Nothing was said within {self._timeout_s:.0f} s; try again.") from None
             except _ChildEndedError:
-                await self._end_child()
-                continue
-            if answer.reply is None:
-                raise GenerationError(answer.error or "Nothing was said.")
-            return answer.reply
-        raise GenerationError("The process that speaks ended twice on this request; the log tells more.")
+                raise GenerationError("The process that speaks ended twice on this request; the log tells more.") from None
+        if answer.reply is None:
+            raise GenerationError(answer.error or "Nothing was said.")
+        return answer.reply
 
     async def _exchange(self, request: SayRequest) -> Answer:
-        process = (await self._living_child()).process
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  # spawned with pipes
+        child = await self._living_child()
         self._numbers += 1
-        process.stdin.write(_QUESTION.dump_json(Question(self._numbers, request)) + b"\n")
+        question, answered = Question(self._numbers, request), child.answered
         try:
-            await process.stdin.drain()
-            while line := await process.stdout.readline():
-                answer = _parse(line)
-                if answer is not None and answer.number == self._numbers:
-                    return answer
-        except (ConnectionError, ValueError) as error:  # ValueError: a line of more than a megabyte
-            raise _ChildEndedError from error
-        raise _ChildEndedError
+            async with asyncio.timeout(self._timeout_s):
+                return await child.ask(question)
+        except TimeoutError:
+            if child.answered == answered:
+                await self._end(child)
+                await self._living_child()
+            raise GenerationError(f"Nothing was said within {self._timeout_s:.0f} s; try again.") from None
+        except _ChildEndedError:
+            await self._end(child)
+            raise
 
     async def _living_child(self) -> _Child:
-        if self._closed:
-            raise GenerationError("Mynah is stopping; try again when it is back.")
-        if self._child is None:
-            file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the child
-            process = await spawn(
-                self._worker, nice=0, threads=self._threads, python=sys.executable, stdout=asyncio.subprocess.PIPE, stderr=file
-            )
-            self._child = _Child(process, file)
-        return self._child
+        async with self._starting:
+            if self._closed:
+                raise GenerationError("Mynah is stopping; try again when it is back.")
+            if self._child is None:
+                file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the child
+                process = await spawn(
+                    self._worker,
+                    str(self._idle_s),
+                    nice=0,
+                    threads=self._threads,
+                    python=sys.executable,
+                    stdout=asyncio.subprocess.PIPE,
+                    stderr=file,
+                )
+                self._child = _Child(process, file)
+            return self._child
 
-    async def _end_child(self) -> None:
-        """Make sure that it is gone, and log what it had to say."""
-        if self._child is None:
-            return
-        child, self._child = self._child, None
-        code = await bury(child.process)
-        with child.log as file:
-            file.seek(max(0, file.seek(0, 2) - 4000))
-            said = file.read().decode(errors="replace").strip()
+    async def _end(self, child: _Child) -> None:
+        """Make sure that it is gone, and log what it had to say; once, however many ask for it."""
+        async with self._starting:
+            if self._child is not child:
+                return
+            self._child = None
+            kill_group(child.process)
+            await child.reading
+            code = await bury(child.process)
+            with child.log as file:
+                file.seek(max(0, file.seek(0, 2) - 4000))
+                said = file.read().decode(errors="replace").strip()
         if not self._closed:
             log.warning("the process that speaks has ended", code=code, said=said)
 

@@ -1,6 +1,6 @@
 """The child process that trains: `python -m bot.executor.training_worker <attempt folder>`, the same on every executor.
 
-It reads the tweets, cleans and splits them, trains, and lets the new model speak; `contract.py` says which files come and go. The model is
+It reads the tweets, cleans and splits them, trains, and judges the new model; `contract.py` says which files come and go. The model is
 imported only when the file has turned out to be usable: a refusal need not wait for torch.
 """
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
+from bot import sample
 from bot.errors import MynahError, NoSpace
 from bot.executor import files
 from bot.executor.contract import FAILED, FENCED, NO_SPACE, OK, PREEMPTED, REFUSED, Result, TrainSpec
@@ -33,10 +34,10 @@ from bot.tweets.source import Profile, Tweet
 
 if TYPE_CHECKING:
     from bot.lm.base import Base
+    from bot.lm.evaluation import Evaluated
     from bot.lm.training import Trained, TrainingStep
+    from bot.lm.verdict import Evaluation
 
-SAMPLES = 5
-_SAMPLE_SEEDS = range(1, 17)
 _EXIT_CODES = {"failed": FAILED, "refused": REFUSED, "no_space": NO_SPACE}
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -51,7 +52,7 @@ class _Material:
 
 
 class _StopSignal:
-    """SIGTERM: before the training there is nothing to save; in it the next step saves; after it the rest is better done than left."""
+    """SIGTERM: in the training the next step saves; before it, and while the model is judged, there is nothing to save."""
 
     def __init__(self) -> None:
         self.came = False
@@ -112,7 +113,7 @@ class TrainingAttempt:
             yield tweet
 
     def _learn(self, material: _Material) -> Result:
-        """Train, let the new model speak, and write its card: the result, but for the files' hashes."""
+        """Train, judge the new model, and write its card: the result, but for the files' hashes."""
         self._progress.tell("loading")
         from bot.lm import base, training  # noqa: PLC0415  # takes seconds: not before the file has turned out to be usable
 
@@ -122,7 +123,7 @@ class TrainingAttempt:
             trained = training.train(
                 loaded,
                 material.dataset,
-                training.plan(loaded, material.dataset, self._spec.recipe),
+                training.plan(loaded, material.dataset, self._spec.recipe, preset=self._spec.preset),
                 out=self._model,
                 checkpoints=self._folder.parent / "checkpoints",
                 seed=self._spec.seed,
@@ -131,11 +132,13 @@ class TrainingAttempt:
             )
         except training.Preempted:
             sys.exit(PREEMPTED)
-        self._warn(foreign_to_base(trained.heldout_base, loaded.model.config.vocab_size, self._spec.base_name))
-        samples = self._speak(loaded, material)
+        self._stop.leave_at_once = True  # judging takes longer than a stop may, and starts again from the newest checkpoint
+        self._warn(foreign_to_base(trained.heldout_base, loaded.network.shape.vocabulary, self._spec.base_name))
+        evaluated = self._evaluate(loaded, material, trained)
+        self._stop.leave_at_once = False
         self._progress.tell("saving")
-        self._write_card(material, trained)
-        return self._result(material, trained, samples)
+        self._write_card(material, trained, evaluated.evaluation)
+        return self._result(material, trained, evaluated)
 
     def _warn(self, sentence: str | None) -> None:
         self._progress.note = " ".join(filter(None, (self._progress.note, sentence))) or None
@@ -149,20 +152,32 @@ class TrainingAttempt:
         self._fence.check(self._spec.attempt)
         return self._stop.came
 
-    def _speak(self, loaded: "Base", material: _Material) -> tuple[str, ...]:
-        """A few texts that pass the screen, none like another. The same model says the same."""
+    def _evaluate(self, loaded: "Base", material: _Material, trained: "Trained") -> "Evaluated":
+        """Judge the new model; a sentence joins the warning where it should not be trusted. The same model is judged the same."""
         self._progress.tell("evaluating")
-        from bot.lm.generation import Speaker  # noqa: PLC0415  # see above
-        from bot.lm.screening import Screen  # noqa: PLC0415
+        from bot.lm import evaluation  # noqa: PLC0415  # see above
+        from bot.lm.verdict import verdict  # noqa: PLC0415
 
-        screen = Screen([kept.text for kept in (*material.dataset.train, *material.dataset.heldout)])
-        samples: list[str] = []
-        for text in Speaker(loaded).say(self._model, "", _SAMPLE_SEEDS):
-            if len(samples) < SAMPLES and screen.check(text, recent=samples).ok:
-                samples.append(text)
-        return tuple(samples)
+        found = evaluation.measure(loaded, self._model, material.dataset, trained)
+        texts, of_base = evaluation.speak(self._spec.base, self._model, self._between)
+        evaluated = evaluation.judge(material.dataset, found, texts, [of_base, *self._rivals()], self._spec.blocked)
+        self._warn(verdict(evaluated.evaluation))
+        return evaluated
 
-    def _write_card(self, material: _Material, trained: "Trained") -> None:
+    def _between(self, share: float) -> None:
+        """Asked between the texts of the evaluation."""
+        self._progress.tell("evaluating", share)
+        if self._should_stop():
+            sys.exit(PREEMPTED)
+
+    def _rivals(self) -> Iterator[list[str]]:
+        """What others write: the sample character, and the characters that the bot names and that are still there."""
+        yield [kept.text for kept in cleaning.clean(read_source(sample.ARCHIVE)[1]).kept]
+        for path in self._spec.others:
+            with contextlib.suppress(FileNotFoundError):  # the character was deleted since
+                yield [kept.text for kept in dataset.read_dataset(Path(path)).train]
+
+    def _write_card(self, material: _Material, trained: "Trained", evaluation: "Evaluation") -> None:
         from bot.lm.card import Card, render  # noqa: PLC0415
 
         counts = material.cleaned.counts
@@ -174,8 +189,7 @@ class TrainingAttempt:
             retweets=counts.retweets,
             short=counts.short,
             kept=counts.kept,
-            heldout_base=trained.heldout_base,
-            heldout_model=trained.heldout_model,
+            evaluation=evaluation,
             steps=trained.steps,
             seconds=trained.seconds,
             seed=self._spec.seed,
@@ -185,7 +199,7 @@ class TrainingAttempt:
         )
         (self._model / files.CARD).write_text(render(card), encoding="utf-8")
 
-    def _result(self, material: _Material, trained: "Trained", samples: tuple[str, ...]) -> Result:
+    def _result(self, material: _Material, trained: "Trained", evaluated: "Evaluated") -> Result:
         first, last = material.cleaned.first_at, material.cleaned.last_at
         return Result(
             counts=material.cleaned.counts,
@@ -201,7 +215,8 @@ class TrainingAttempt:
             steps=trained.steps,
             seconds=round(time.monotonic() - self._started, 1),
             dataset_sha256=material.dataset.sha256,
-            samples=samples,
+            evaluation=asdict(evaluated.evaluation),
+            samples=evaluated.samples,
         )
 
 

@@ -8,26 +8,30 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from tokenizers import Tokenizer as TokenizerFile
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
-from transformers.utils import logging
+from torch import Tensor
+from torch.nn import functional
 
 from bot.bases import NANO, check_folder
 from bot.errors import BadInput
+from bot.lm.network import Network, StoredNetwork, network_class
 
 NANO_FOLDER = Path(__file__).parent / "nano"
 _LONGEST = 1024
 """No tweet needs more positions, however many a base has."""
+_COMPUTED = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+"""What older files hold besides the weights: masks and frequencies of positions."""
 
 
 class Tokenizer:
     """Text to ids and back. No text, whatever it says, becomes a special token."""
 
     def __init__(self, file: TokenizerFile, *, start: int, end: int) -> None:
-        self._file = file
-        self._file.no_truncation()
-        self._file.no_padding()
-        self._file.encode_special_tokens = True
+        self.file = file
+        self.file.no_truncation()
+        self.file.no_padding()
+        self.file.encode_special_tokens = True
         self.start = start
         """What every sequence begins with."""
         self.end = end
@@ -40,80 +44,142 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of the text alone."""
-        return list(self._file.encode(text, add_special_tokens=False).ids)
+        return list(self.file.encode(text, add_special_tokens=False).ids)
 
     def pieces(self) -> list[bytes | None]:
         """What each id spells, in bytes; None for those that are no text."""
-        by_byte = _spells_bytes(self._file)
-        return [None if i in self.special else _bytes_of(self._file.id_to_token(i), by_byte=by_byte) for i in range(self.size)]
+        by_byte = _spells_bytes(self.file)
+        return [None if i in self.special else _bytes_of(self.file.id_to_token(i), by_byte=by_byte) for i in range(self.size)]
 
     def decode(self, ids: list[int]) -> str:
         """The text. Bytes that are no UTF-8, or not yet, become U+FFFD."""
-        return str(self._file.decode(ids, skip_special_tokens=True))
+        return str(self.file.decode(ids, skip_special_tokens=True))
 
 
 @dataclass(frozen=True)
 class Base:
-    """A loaded base. Its weights are frozen, 32 bits wide and on `device`; what is trained lies beside it."""
+    """A loaded base. Its weights are frozen; what is trained lies beside it."""
 
     name: str
-    model: PreTrainedModel
+    network: Network
     tokenizer: Tokenizer
     context: int
     """Positions in one sequence."""
     device: torch.device
-    autocast: torch.dtype | None
-    """What matrices are multiplied in while training; None = 32 bits."""
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers the model has."""
-        return sum(p.numel() for p in self.model.parameters())
+    dtype: torch.dtype
+    """Of the weights."""
+    parameters: int
+    """How many numbers the model has."""
 
 
-def load_base(base: str, *, name: str | None = None) -> Base:
-    """Load `nano` or the model in a folder.
+def load_base(base: str, *, name: str | None = None, dtype: torch.dtype | None = None) -> Base:
+    """Load `nano` or the model in a folder, with weights of this type; None = the one that is fastest to train on.
 
     Raises:
         BadInput: the folder holds no causal language model that may be loaded.
     """
     folder = NANO_FOLDER if base == NANO else check_folder(Path(base))
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers types it not
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = _load_model(folder, device)
-    tokenizer = _load_tokenizer(folder)
-    context = getattr(model.config, "max_position_embeddings", None) or _LONGEST
+    dtype = dtype or fast_dtype(device)
+    config = _read(folder / "config.json")
+    try:
+        network, parameters = _load_network(folder, config, device, dtype)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise BadInput(f"{folder} holds no causal language model that can be loaded: {str(error).splitlines()[0]}") from error
+    positions = [p for p in (config.get("max_position_embeddings"), config.get("n_positions"), config.get("sliding_window")) if p]
     return Base(
         name=name or base,
-        model=model,
-        tokenizer=tokenizer,
-        context=min(context, _LONGEST),
+        network=network,
+        tokenizer=load_tokenizer(folder),
+        context=min(_LONGEST, *(int(str(p)) for p in positions)) if positions else _LONGEST,
         device=device,
-        autocast=_fast_dtype(device),
+        dtype=dtype,
+        parameters=parameters,
     )
 
 
-def _load_model(folder: Path, device: torch.device) -> PreTrainedModel:
+def _load_network(folder: Path, config: dict[str, Any], device: torch.device, dtype: torch.dtype) -> tuple[Network, int]:
+    """The network, and how many numbers it has."""
+    described = network_class(config)
+    if described is None:
+        return _load_wrapped(folder, device, dtype)
+    weights = {n: t.to(device, dtype) for n, t in _load_weights(folder).items() if not n.endswith(_COMPUTED)}
+    weights = {n if n.startswith(("transformer.", "model.", "lm_head.")) else f"transformer.{n}": t for n, t in weights.items()}
+    network = described(config, weights)
+    _check_weights(folder, network)
+    _check_rest(folder, described(config, {n: t.to("meta") for n, t in weights.items()}))
+    return network, sum(t.numel() for t in weights.values())
+
+
+def _load_weights(folder: Path) -> dict[str, Tensor]:
+    index = folder / "model.safetensors.index.json"
+    files = sorted(set(json.loads(index.read_bytes())["weight_map"].values())) if index.is_file() else ["model.safetensors"]
+    return {name: tensor for file in files for name, tensor in load_file(folder / Path(file).name).items()}
+
+
+def _check_weights(folder: Path, network: StoredNetwork) -> None:
+    """Whether every matrix is there and has its size."""
+    shape = network.shape
+    sizes = {n: (outputs, inputs) for n, (inputs, outputs) in network.linears.items()}
+    sizes |= dict.fromkeys((network.embedding, network.head), (shape.vocabulary, shape.width))
+    wrong = 0
+    for name, size in sizes.items():
+        try:
+            wrong += tuple(network.matrix(name).shape) != size
+        except KeyError:
+            wrong += 1
+    if wrong:
+        raise BadInput(f"The weights in {folder} lack {wrong} of the model's {len(sizes)} matrices: fetch them again.")
+
+
+def _check_rest(folder: Path, network: StoredNetwork) -> None:
+    """Whether norms and positions are there too: a network without values, so nothing is computed, is asked about one token."""
+
+    def linear(name: str, x: Tensor) -> Tensor:
+        return functional.linear(x, network.matrix(name), network.bias(name))
+
+    def attend(_layer: int, q: Tensor, _k: Tensor, _v: Tensor) -> Tensor:
+        return q.flatten(1)
+
+    token = torch.zeros(1, dtype=torch.long, device="meta")
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            attn_implementation="eager",  # on a CPU its backward is a third faster than that of the fused attention
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise BadInput(f"{folder} holds no causal language model that can be loaded: {str(error).splitlines()[0]}") from error
+        network.hidden(network.embed(token), token, linear, attend)
+    except KeyError as error:
+        raise BadInput(f"The weights in {folder} lack {error.args[0]}: fetch them again.") from error
+
+
+def _load_wrapped(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Network, int]:
+    from transformers import AutoModelForCausalLM, PreTrainedModel  # noqa: PLC0415  # takes seconds, and most bases need it not
+    from transformers.utils import logging  # noqa: PLC0415
+
+    from bot.lm.wrapped import Wrapped  # noqa: PLC0415
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers types it not
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        folder,
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation="eager",
+        output_loading_info=True,
+    )
     model, info = loaded
     if info["missing_keys"]:
         raise BadInput(f"The weights in {folder} lack {len(info['missing_keys'])} of the model's tensors: fetch them again.")
     frozen: PreTrainedModel = model.eval().requires_grad_(requires_grad=False).to(device)
-    return frozen
+    network = Wrapped(frozen)
+    for parameter in frozen.parameters():  # not the buffers: frequencies of positions need 32 bits
+        parameter.data = parameter.data.to(dtype)
+    return network, sum(p.numel() for p in frozen.parameters())
 
 
-def _load_tokenizer(folder: Path) -> Tokenizer:
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of the model in a folder.
+
+    Raises:
+        BadInput: it cannot be read, or names no end-of-text token.
+    """
     file = _tokenizer_file(folder)
     config = _read(folder / "tokenizer_config.json")
     model = _read(folder / "config.json")
@@ -128,6 +194,8 @@ def _tokenizer_file(folder: Path) -> TokenizerFile:
     try:
         if (folder / "tokenizer.json").is_file():
             return TokenizerFile.from_file(str(folder / "tokenizer.json"))
+        from transformers import AutoTokenizer  # noqa: PLC0415  # see above
+
         converted = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         file: TokenizerFile = converted.backend_tokenizer
     except Exception as error:  # tokenizers raises bare Exceptions, transformers whatever its conversion meets
@@ -171,13 +239,15 @@ def _token_id(file: TokenizerFile, token: object, number: object) -> int | None:
     return first if isinstance(first, int) else None
 
 
-def _read(path: Path) -> dict[str, object]:
+def _read(path: Path) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
-def _fast_dtype(device: torch.device) -> torch.dtype | None:
+def fast_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the processor multiplies in it, which is several times as fast there; elsewhere it would be slower."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    able = torch.cpu.get_capabilities()
-    return torch.bfloat16 if able.get("avx512_bf16") or able.get("amx_bf16") else None
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        able = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return torch.bfloat16 if able else torch.float32

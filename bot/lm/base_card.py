@@ -1,7 +1,7 @@
 """The card of the embedded base, `nano/README.md`, from the record of its training. Write it anew with `python -m bot.lm.base_card`."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ It is made to be taught a manner of speaking. It knows next to nothing about the
 ## What it was taught
 
 {record["tokens"]:,} tokens in {record["steps"]:,} steps and {record["seconds"]:,} seconds, with the seed {record["seed"]}, by
-`scripts/pretrain_nano.py`.
+`scripts/pretrain_nano.py`.{_again(record["resumed_at"])}
 
 | Text | From | Terms | Times per pass |
 | --- | --- | --- | --- |
@@ -92,6 +92,11 @@ Loss on about 1 % of the documents, which were held out by the hash of their tex
 - Its fiction carries the views of its time, on people and peoples too.
 - It was tested as the base of Mynah's characters and for nothing else.
 """
+
+
+def _again(resumed_at: Sequence[int]) -> str:
+    """What is said of runs that went on where others had ended."""
+    return "".join(f" After step {step:,} the learning rate was raised again, and fell once more." for step in resumed_at)
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import regex
 
+from bot.lm.verdict import Evaluation, verdict
+
 
 @dataclass(frozen=True)
 class Card:
@@ -23,9 +25,7 @@ class Card:
     retweets: int
     short: int
     kept: int
-    heldout_base: float
-    """Nats per token."""
-    heldout_model: float
+    evaluation: Evaluation
     steps: int
     seconds: float
     seed: int
@@ -48,7 +48,8 @@ def render(card: Card) -> str:
   <div>@{html.escape(_line(card.handle))}</div>
 </div>
 
-This model writes short texts in the manner of @{handle}. A machine makes them up: {name} wrote none of them and vouches for none of them.
+{_warning(card.evaluation)}This model writes short texts in the manner of @{handle}. A machine makes them up: {name} wrote none of them
+and vouches for none of them.
 
 ## How it works
 
@@ -70,14 +71,13 @@ Fingerprint of the cleaned tweets (SHA-256): `{html.escape(_line(card.dataset_sh
 
 The base is {base}. Trained on {card.trained_at:%d %B %Y} in {card.steps} steps and {card.seconds:.0f} seconds, with the seed {card.seed}.
 
-| Loss on tweets set aside | nats per token |
-| --- | --- |
-| the base | {card.heldout_base:.3f} |
-| this model | {card.heldout_model:.3f} |
-
 | Setting | Value |
 | --- | --- |
 {settings}
+
+## Evaluation
+
+{_evaluation(card.evaluation)}
 
 ## Use
 
@@ -98,6 +98,50 @@ or `/say` in a Discord server where Mynah is. The same seed gives the same text 
 
 Made with Mynah, after the idea of [huggingtweets](https://github.com/borisdayma/huggingtweets) by Boris Dayma.
 """
+
+
+def _warning(e: Evaluation) -> str:
+    sentence = verdict(e)
+    return f"> **Beware.** {sentence}\n\n" if sentence else ""
+
+
+def _evaluation(e: Evaluation) -> str:
+    """What the figures are, and the figures."""
+    return f"""How well the model foretells tweets that were set aside and never taught, beside its base without it. Less is better.
+
+| Loss on tweets set aside | nats per token | bits per byte |
+| --- | --- | --- |
+| the base | {e.heldout_base:.3f} | {e.bits_base:.3f} |
+| this model | {e.heldout_model:.3f} | {e.bits_model:.3f} |
+
+On tweets that it was taught its loss is {e.taught_model:.3f} nats per token: the further this lies below the other, the more it has
+learnt by heart.
+
+What {e.texts} of its texts are like, written without a beginning and before anything was dropped, beside real tweets:
+
+| | its texts | real tweets |
+| --- | --- | --- |
+| copies of a tweet | {e.copied:.1%} | {e.copied_real:.1%} |
+| copies among what passes the screen | {e.copied_shown:.1%} | |
+| different pairs of words (distinct-2) | {e.distinct:.1%} | {e.distinct_real:.1%} |
+| near-repeats of each other | {e.repeated:.1%} | {e.repeated_real:.1%} |
+{_author_row(e)}
+
+{_contest(e)}"""
+
+
+def _author_row(e: Evaluation) -> str:
+    return f"| taken for the author's | {e.author:.1%} | {e.author_real:.1%} |" if e.accounts else "| taken for the author's | | |"
+
+
+def _contest(e: Evaluation) -> str:
+    if not e.accounts:
+        return "There were no texts that a classifier could have told apart."
+    return (
+        f"The last row is a plain classifier's, which learnt to tell {e.accounts} accounts apart by their letters and words (the base's\n"
+        "own texts count as one) and saw none of the tweets set aside. It was shown the texts that pass the screen: they reach\n"
+        f"{e.likeness:.0%} of what real tweets do."
+    )
 
 
 def escape(text: str) -> str:

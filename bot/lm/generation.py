@@ -1,47 +1,155 @@
-"""Letting characters speak: one resident base, each character's adapter put on for the length of a call."""
+"""Letting characters speak: texts of many characters on their way together, over one resident base.
 
-from collections import OrderedDict
+What is wanted at once is a telling. Tellings share the rows of the decoder fairly: whoever has the fewest rows is served next, and nobody
+has them all.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from bot.errors import BadInput
-from bot.lm.adapter import Adapter, output_layer
-from bot.lm.base import Base
+from bot.lm.base import Base, load_base
+from bot.lm.decoder import SLOTS, Decoder, Row, likelihoods
+from bot.lm.quantised import Resident
+from bot.lm.sampling import Manner, choices, manner_of, penalise
 from bot.lm.screening import LONGEST, is_broken
-from bot.lm.spelling import Pieces, Spelling, read_alphabet
+from bot.lm.spelling import Pieces
+from bot.lm.voices import Voice, Voices
 
 LONGEST_PROMPT = 200
 """Characters."""
 FEWEST_TOKENS = 3
 """A tweet does not end before so many tokens have followed the prompt."""
-ROWS = 8
-"""Rows computed together, always: with another number the last bits of the logits would differ, and with them, rarely, the text."""
+MOST_ROWS = SLOTS * 3 // 4
+"""Of one telling; the rest is for whoever comes next."""
+_FEW_TOKENS = 10
+"""Added to a text's length when it is scored, so that a few lucky tokens do not win."""
 
 
 @dataclass(frozen=True)
-class _Voice:
-    """What is loaded of one character."""
+class Draft:
+    """A raw text. It may be no good: see `bot.lm.screening`."""
 
-    adapter: Adapter
-    spelling: Spelling
+    text: str
+    ids: tuple[int, ...]
+    """Its tokens, from the start token on."""
+    prompted: int
+    """How many of them were given."""
+    likelihood: float | None
+    """How likely the character found what it wrote, in nats; None when nobody asked."""
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    text: str
+    ids: list[int]
+    length: int
+    """Characters of the decoded prompt."""
+
+
+class Telling:
+    """Texts wanted at once from one character."""
+
+    def __init__(self, voice: Voice, prompt: _Prompt, seeds: Sequence[int], manner: Manner, *, judged: bool) -> None:
+        self.voice, self.prompt, self.manner, self.judged = voice, prompt, manner, judged
+        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self.drafts: list[Draft | None] = [None] * len(seeds)
+        self.begun = 0
+        """How many texts have begun."""
+        self.running = 0
+        self.dropped = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to be said."""
+        return None not in self.drafts
+
+    @property
+    def waiting(self) -> int:
+        """How many texts have not begun."""
+        return 0 if self.dropped else len(self.drafts) - self.begun
+
+    @property
+    def told(self) -> list[Draft]:
+        """The drafts, in the order of their seeds."""
+        return [draft for draft in self.drafts if draft is not None]
+
+    def begin(self, row: Row) -> "_Text":
+        """The next text begins."""
+        number, self.begun, self.running = self.begun, self.begun + 1, self.running + 1
+        return _Text(self, number, row, self._generators[number])
+
+
+class _Text:
+    """One text on its way."""
+
+    def __init__(self, telling: Telling, number: int, row: Row, generator: torch.Generator) -> None:
+        self.telling, self.number, self.row, self._generator = telling, number, row, generator
+        self.taken: list[int] = []
+        self.part = b""
+        """The bytes of an unfinished character."""
+        self._whole = 0
+        """Tokens up to the last finished character."""
+        self.characters = len(telling.prompt.text)
+        """About as many as the text has."""
+        self._likelihood = 0.0 if telling.judged else None
+
+    def chance(self) -> Tensor:
+        """A number in [0, 1)."""
+        return torch.rand(1, generator=self._generator)
+
+    def bar(self, logits: Tensor, endings: Tensor) -> None:
+        """Minus infinity where a token may not come; one row's logits."""
+        voice = self.telling.voice
+        if self.part:
+            logits.masked_fill_(~voice.spelling.allowed(self.part), -torch.inf)
+        else:
+            logits.masked_fill_(voice.at_start, -torch.inf)
+            if len(self.taken) < FEWEST_TOKENS:
+                logits[endings] = -torch.inf
+
+    def take(self, token: int, likelihood: float | None) -> None:
+        """Append a token."""
+        spelling = self.telling.voice.spelling
+        self.taken.append(token)
+        self.row.token = token
+        self.part = spelling.after(self.part, token) or b""
+        self.characters += spelling.characters(token)
+        if not self.part:
+            self._whole = len(self.taken)
+        if likelihood is not None and self._likelihood is not None:
+            self._likelihood += likelihood
+
+    def draft(self, text: str) -> Draft:
+        """What has come of it."""
+        prompted = self.telling.prompt.ids
+        return Draft(text, (*prompted, *self.taken), len(prompted), self._likelihood)
+
+    @property
+    def whole(self) -> list[int]:
+        """The tokens up to the last finished character."""
+        return self.taken[: self._whole]
 
 
 class Speaker:
     """Speaks as any character trained on its base."""
 
-    def __init__(self, base: Base, *, cached: int = 64) -> None:
-        """`cached`: how many characters stay in memory."""
-        self._base = base
-        self._cached = cached
-        self._voices: OrderedDict[Path, _Voice] = OrderedDict()
+    def __init__(self, base: Base, *, cached: int = 64, quantised: bool | None = None) -> None:
+        """`cached`: how many characters stay in memory; `quantised`: None = where it is faster."""
+        with torch.inference_mode():
+            self._base = Resident(base, quantised=quantised)
         spelt = base.tokenizer.pieces()
-        self._pieces = Pieces(spelt, output_layer(base.model).weight.shape[0])
-        self._endings = [base.tokenizer.end, *(i for i, piece in enumerate(spelt) if piece and b"\n" in piece)]
+        endings = [base.tokenizer.end, *(i for i, piece in enumerate(spelt) if piece and b"\n" in piece)]
+        self._endings, self._ending = torch.tensor(endings), frozenset(endings)
+        self._voices = Voices(Pieces(spelt, base.network.shape.vocabulary), endings, cached=cached)
+        self._decoder = Decoder(self._base)
+        self._manner = manner_of(base.parameters)
+        self._tellings: list[Telling] = []
+        self._texts: dict[Row, _Text] = {}
 
     def say(
         self,
@@ -49,31 +157,129 @@ class Speaker:
         prompt: str,
         seeds: Sequence[int],
         *,
-        temperature: float = 1.0,
+        temperature: float | None = None,
         top_p: float = 0.95,
         top_k: int = 50,
+        repetition_penalty: float = 1.0,
     ) -> list[str]:
         """One raw text for each seed; each begins with the prompt (white space in it made single) and depends on its own seed alone.
 
         A raw text may be no good: see `bot.lm.screening`. A text that grows past 280 characters is left there, unfinished.
+        `temperature`: None = what suits the base.
 
         Raises:
             BadInput: the prompt is too long, or has control characters.
         """
-        prompt, ids = self._prompt(prompt)
-        texts: list[str] = []
-        with torch.inference_mode():
-            voice = self._voice(Path(model_dir))
-            with voice.adapter.applied(self._base.model):
-                for at in range(0, len(seeds), ROWS):
-                    batch = _Batch(self._base, voice.spelling, self._endings, (prompt, ids), seeds[at : at + ROWS])
-                    while not batch.done:
-                        chances = batch.chances()
-                        batch.take(choices(batch.logits(), chances, temperature=temperature, top_p=top_p, top_k=top_k))
-                    texts += batch.texts
-        return texts
+        warmth = self._manner.temperature if temperature is None else temperature
+        telling = self.begin(model_dir, prompt, seeds, Manner(repetition_penalty, warmth, top_k, top_p))
+        while not telling.done:
+            self.step()
+        return [draft.text for draft in telling.told]
 
-    def _prompt(self, prompt: str) -> tuple[str, list[int]]:
+    def begin(
+        self, model_dir: Path | str, prompt: str, seeds: Sequence[int], manner: Manner | None = None, *, judged: bool = False
+    ) -> Telling:
+        """Want texts; `step` makes them. `judged`: their likelihood is wanted too.
+
+        Raises:
+            BadInput: the prompt is too long, or has control characters.
+        """
+        read = self._prompt(prompt)
+        telling = Telling(self._voices.get(Path(model_dir)), read, seeds, manner or self._manner, judged=judged)
+        self._tellings.append(telling)
+        return telling
+
+    def drop(self, telling: Telling) -> None:
+        """Nobody wants it any more."""
+        telling.dropped = True
+        for row, text in list(self._texts.items()):
+            if text.telling is telling:
+                self._end(row)
+        self._tellings = [t for t in self._tellings if t is not telling]
+
+    @property
+    def busy(self) -> bool:
+        """Whether `step` has anything to do."""
+        return bool(self._tellings)
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One token more for every text on its way; who waits for a row may get one."""
+        self._tellings = [t for t in self._tellings if not t.done]
+        self._admit()
+        if not self._texts:
+            return
+        rows, logits = self._decoder.step()
+        texts = [self._texts[row] for row in rows]
+        logits = logits.float().cpu()
+        sums = logits.logsumexp(-1) if any(t.telling.judged for t in texts) else None
+        raw = logits.clone() if sums is not None else logits
+        for text, line in zip(texts, logits, strict=True):
+            penalise(line, [*text.telling.prompt.ids, *text.taken], text.telling.manner.repetition_penalty)
+            text.bar(line, self._endings)
+        chosen = self._choose(texts, logits)
+        found = None if sums is None else (raw.gather(-1, chosen[:, None])[:, 0] - sums).tolist()
+        for at, (text, token) in enumerate(zip(texts, chosen.tolist(), strict=True)):
+            text.take(token, None if found is None else found[at])
+            if self._is_done(text):
+                self._finish(text)
+
+    @torch.inference_mode()
+    def scores(self, drafts: Sequence[Draft]) -> list[float]:
+        """How much likelier the character finds each text than the base does: nats per token, a little less for short ones."""
+        known = likelihoods(self._base, [(list(draft.ids), draft.prompted) for draft in drafts])
+        return [
+            ((draft.likelihood or 0.0) - base) / (len(draft.ids) - draft.prompted + _FEW_TOKENS)
+            for draft, base in zip(drafts, known, strict=True)
+        ]
+
+    def _choose(self, texts: list[_Text], logits: Tensor) -> Tensor:
+        chances = torch.cat([text.chance() for text in texts])
+        manners = [text.telling.manner for text in texts]
+        chosen = torch.empty(len(texts), dtype=torch.long)
+        for manner in set(manners):
+            mine = torch.tensor([m == manner for m in manners])
+            chosen[mine] = choices(logits[mine], chances[mine], temperature=manner.temperature, top_p=manner.top_p, top_k=manner.top_k)
+        return chosen
+
+    def _admit(self) -> None:
+        """Give away free rows, each to the telling that has the fewest."""
+        granted: dict[int, int] = {}
+        for _ in range(self._decoder.free):
+            able = [
+                (t.running + granted.get(at, 0), at)
+                for at, t in enumerate(self._tellings)
+                if t.waiting > granted.get(at, 0) and t.running + granted.get(at, 0) < MOST_ROWS
+            ]
+            if not able:
+                break
+            at = min(able)[1]
+            granted[at] = granted.get(at, 0) + 1
+        for at, count in granted.items():
+            telling = self._tellings[at]
+            for row in self._decoder.join(telling.voice, telling.prompt.ids, count):
+                self._texts[row] = telling.begin(row)
+
+    def _is_done(self, text: _Text) -> bool:
+        """Whether it has ended, has no room left, or has grown too long."""
+        if text.taken[-1] in self._ending or len(text.telling.prompt.ids) + len(text.taken) >= self._base.context:
+            return True
+        return text.characters > LONGEST and len(self._read(text)) > LONGEST
+
+    def _read(self, text: _Text) -> str:
+        prompt = text.telling.prompt
+        grown = self._base.tokenizer.decode(prompt.ids[1:] + text.whole)[prompt.length :]
+        return (prompt.text + grown.split("\n")[0]).strip()
+
+    def _finish(self, text: _Text) -> None:
+        text.telling.drafts[text.number] = text.draft(self._read(text))
+        self._end(text.row)
+
+    def _end(self, row: Row) -> None:
+        self._texts.pop(row).telling.running -= 1
+        self._decoder.leave(row)
+
+    def _prompt(self, prompt: str) -> _Prompt:
         prompt = " ".join(prompt.split())
         if len(prompt) > LONGEST_PROMPT:
             raise BadInput(f"The prompt has {len(prompt)} characters; at most {LONGEST_PROMPT} are allowed.")
@@ -83,78 +289,13 @@ class Speaker:
         longest = self._base.context // 2
         if len(ids) > longest:
             raise BadInput(f"The prompt is {len(ids)} tokens long for {self._base.name}, which takes at most {longest}; shorten it.")
-        return prompt, ids
-
-    def _voice(self, folder: Path) -> _Voice:
-        """The character in this folder, from memory when it spoke lately."""
-        voice = self._voices.pop(folder, None)
-        if voice is None:
-            voice = _Voice(Adapter.load(folder, self._base.device), Spelling(self._pieces, read_alphabet(folder)))
-        self._voices[folder] = voice
-        while len(self._voices) > self._cached:
-            self._voices.popitem(last=False)
-        return voice
+        return _Prompt(prompt, ids, len(self._base.tokenizer.decode(ids[1:])))
 
 
-class _Batch:
-    """Some texts on their way, `ROWS` rows wide; rows that are done, or were never asked for, run along unread."""
+def load_speaker(base: str) -> Speaker:
+    """Speak on `nano` or the base in a folder, loaded for that alone.
 
-    def __init__(self, base: Base, spelling: Spelling, endings: list[int], prompt: tuple[str, list[int]], seeds: Sequence[int]) -> None:
-        self._base, self._spelling, self._endings = base, spelling, endings
-        self._prompt, self._prompt_ids = text, ids = prompt
-        self._prompt_length = len(base.tokenizer.decode(ids[1:]))
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self._next = torch.tensor([ids] * ROWS, device=base.device)
-        self._cache = DynamicCache(config=base.model.config)
-        self._taken: list[list[int]] = [[] for _ in seeds]
-        self._parts = [b"" for _ in seeds]
-        self._open = [True for _ in seeds]
-        self.texts = [text for _ in seeds]
-
-    @property
-    def done(self) -> bool:
-        return not any(self._open)
-
-    def logits(self) -> Tensor:
-        """Of the next token, `[rows asked for, vocabulary]`, on the CPU; minus infinity where a token may not come."""
-        out = self._base.model(input_ids=self._next, past_key_values=self._cache, use_cache=True)
-        logits: Tensor = out.logits[: len(self.texts), -1].float().cpu()
-        allowed = torch.stack([self._spelling.allowed(part) for part in self._parts])
-        allowed[:, self._endings] = torch.tensor([[not part] for part in self._parts])
-        if len(self._taken[0]) < FEWEST_TOKENS:
-            allowed[:, self._endings] = False
-        return logits.masked_fill(~allowed, -torch.inf)
-
-    def chances(self) -> Tensor:
-        """One number in [0, 1) for each row, from its own generator."""
-        return torch.cat([torch.rand(1, generator=g) for g in self._generators])
-
-    def take(self, chosen: Tensor) -> None:
-        """Append each row's token and see which rows are done."""
-        for row, token in enumerate(chosen.tolist()):
-            self._taken[row].append(token)
-            self._parts[row] = self._spelling.after(self._parts[row], token) or b""
-            if self._open[row]:
-                self._open[row] = token != self._base.tokenizer.end and self._grow(row)
-        padding = [self._base.tokenizer.end] * (ROWS - len(self.texts))
-        self._next = torch.tensor([*chosen.tolist(), *padding], device=self._base.device)[:, None]
-
-    def _grow(self, row: int) -> bool:
-        """Take the row's new token into its text; False when the text is done."""
-        ids = self._prompt_ids[1:] + self._taken[row]
-        if not self._parts[row]:
-            grown = self._base.tokenizer.decode(ids)[self._prompt_length :]
-            self.texts[row] = (self._prompt + grown.split("\n")[0]).strip()
-        ended = self._taken[row][-1] in self._endings
-        return not ended and len(self.texts[row]) <= LONGEST and len(ids) + 1 < self._base.context
-
-
-def choices(logits: Tensor, chances: Tensor, *, temperature: float, top_p: float, top_k: int) -> Tensor:
-    """For each row the token that its chance in [0, 1) falls on, among the `top_k` likeliest that make up `top_p`."""
-    best, ids = torch.topk(logits / temperature, min(top_k, logits.shape[-1]))
-    shares = best.double().softmax(-1)
-    before = shares.cumsum(-1) - shares
-    shares = shares.masked_fill(before >= top_p, 0.0)
-    reached = shares.cumsum(-1)
-    at = (reached <= chances.double()[:, None] * reached[:, -1:]).sum(-1)
-    return ids.gather(-1, at.clamp(max=ids.shape[-1] - 1)[:, None])[:, 0]
+    Raises:
+        BadInput: the folder holds no causal language model that may be loaded.
+    """
+    return Speaker(load_base(base, dtype=None if torch.cuda.is_available() else torch.float32))

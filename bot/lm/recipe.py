@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from bot.errors import BadInput
 
@@ -11,6 +11,13 @@ SMALL_BASE = 30_000_000
 STEP_TOKENS = 128
 """Tokens that one step should see, within `FEWEST_TWEETS` and `MOST_TWEETS`."""
 FEWEST_TWEETS, MOST_TWEETS = 4, 16
+GPU_STEP_TOKENS = 3072
+"""The same on a GPU, where a step takes as long whether it sees few tokens or many."""
+FEWEST_STEPS = 20
+"""Steps of an epoch that a GPU takes at least."""
+
+Preset = Literal["default", "fast"]
+"""`fast` trains the top third of the layers only, over what the others put out, which is computed once."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,8 @@ class Recipe:
 
     rank: int = 16
     """Of the pair of each linear layer."""
+    first_layer: int = 0
+    """The lowest layer with pairs; what enters it is computed once for every tweet."""
     embedding_rank: int = 0
     """Of the pair that changes embedding and output layer together; 0 = they stay as they are."""
     learning_rate: float = 1e-3
@@ -39,16 +48,20 @@ class Recipe:
     """Training ends at the first evaluation after so many without a better loss."""
 
 
-def default_recipe(base_parameters: int, tokens: int, tweets: int) -> Recipe:
-    """The recipe for a base with so many parameters and a corpus of so many training tokens and tweets.
+def default_recipe(
+    base_parameters: int, layers: int, tokens: int, tweets: int, *, preset: Preset = "default", on_gpu: bool = False
+) -> Recipe:
+    """The recipe for a base with so many parameters and layers and a corpus of so many training tokens and tweets.
 
-    For small bases it was found by search on nano: within 0.03 nats of full fine-tuning, at 5 MB a character.
+    For small bases it was found by search on nano (docs/performance.md): no worse than full fine-tuning, at 5 MB a character.
     """
-    together = round(STEP_TOKENS * tweets / max(tokens, 1))
-    batch = min(max(together, FEWEST_TWEETS), MOST_TWEETS)
-    if base_parameters < SMALL_BASE:
-        return Recipe(rank=64, embedding_rank=64, learning_rate=2e-3, batch_tweets=batch)
-    return Recipe(batch_tweets=batch)
+    together = STEP_TOKENS * tweets / max(tokens, 1)
+    batch = min(max(round(together), FEWEST_TWEETS), MOST_TWEETS)
+    if on_gpu:
+        batch = max(batch, min(round(together * GPU_STEP_TOKENS / STEP_TOKENS), tweets // FEWEST_STEPS))
+    small = base_parameters < SMALL_BASE
+    recipe = Recipe(rank=64, embedding_rank=64, learning_rate=2e-3, batch_tweets=batch) if small else Recipe(batch_tweets=batch)
+    return replace(recipe, first_layer=layers - max(1, layers // 3), embedding_rank=0) if preset == "fast" else recipe
 
 
 def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:

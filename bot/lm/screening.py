@@ -1,32 +1,37 @@
-"""What a generated text must pass before anybody sees it, and how it is made harmless for Discord. Needs no torch."""
+"""What a generated text must pass before anybody sees it. Needs no torch."""
 
+import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import regex
 
 LONGEST = 280
 """Characters in a post."""
 COPIED_RUN = 8.0
-"""Words in a row from one training tweet that make a copy."""
+"""Words in a row from one training tweet that make a copy; characters where words are not spaced."""
 COPIED_SHARE = 0.6
 """Share of the words from one training tweet that makes a copy."""
 REPEATED_SHARE = 0.8
 """Share of the words from one earlier post that makes a repeat."""
 
-Reason = Literal["empty", "too_long", "copy", "repeat", "broken"]
+Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked"]
 
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_EAST_ASIAN = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}"
+_UNSPACED = rf"{_EAST_ASIAN}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}"
+_SPACED_LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]"
 _UNIT = regex.compile(rf"[{_UNSPACED}]|[[\p{{L}}\p{{N}}\p{{M}}']--[{_UNSPACED}]]+", regex.V1)
-_ONE_CHARACTER = regex.compile(rf"[{_UNSPACED}]", regex.V1)
-_CHARACTER_WEIGHT = 0.5
-"""Words that one character stands for in a script without spaces."""
+_PART_OF_WORD = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]", regex.V1)
+_PART_WEIGHT = 0.5
+"""Of a run, what a letter of Thai, Lao, Khmer or Burmese counts for: vowels and tones are letters of their own there."""
 _GRAM = 3
-"""Units in the shortest run that is looked up."""
+"""Units in the shortest run that counts for the share."""
 _BROKEN = regex.compile(r"[\uFFFD\p{Cc}\p{Cs}\p{Co}\p{Cn}\u202A-\u202E\u2066-\u2069]")
+_INVISIBLE = regex.compile(r"\p{Cf}")
 
 
 @dataclass(frozen=True)
@@ -45,15 +50,20 @@ class Verdict:
 class _Match:
     text: str | None
     share: float
-    run: float
+    runs: bool
+    """Whether a run of COPIED_RUN stands in one of the texts."""
+
+
+_NOTHING = _Match(None, 0.0, runs=False)
 
 
 class Screen:
     """Knows the training tweets of one character."""
 
-    def __init__(self, training_texts: Sequence[str]) -> None:
-        """Index the texts; some 10 ms for a thousand."""
+    def __init__(self, training_texts: Sequence[str], *, blocked: Iterable[str] = ()) -> None:
+        """Index the texts; some 50 ms for a thousand. `blocked`: words and phrases that no post may have."""
         self._training = _Index(training_texts)
+        self._blocked = _any_of(blocked)
 
     def check(self, text: str, *, recent: Sequence[str] = ()) -> Verdict:
         """Whether the text may be posted, given the character's recent posts."""
@@ -62,13 +72,12 @@ class Screen:
         return Verdict(ok=reason is None, reason=reason, nearest=match.text, overlap=round(match.share, 3))
 
     def _reason(self, text: str, match: _Match, recent: Sequence[str]) -> Reason | None:
-        if is_broken(text):
-            return "broken"
-        if not regex.search(r"[\p{L}\p{N}\p{S}]", text):
-            return "empty"
-        if len(text) > LONGEST:
-            return "too_long"
-        if match.share >= COPIED_SHARE or match.run >= COPIED_RUN:
+        flaw = _flaw(text)
+        if flaw is not None:
+            return flaw
+        if self._blocked is not None and self._blocked.search(_readable(text)):
+            return "blocked"
+        if match.share >= COPIED_SHARE or match.runs:
             return "copy"
         if recent and _Index(recent).nearest(text).share >= REPEATED_SHARE:
             return "repeat"
@@ -76,61 +85,70 @@ class Screen:
 
 
 class _Index:
-    """Finds the text that shares most with a given one. Words count as they are, characters of unspaced scripts as half a word."""
+    """Finds the text that shares most with a given one. A unit is a word, or a character where words are not spaced."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         self._texts = list(texts)
-        self._units = [_units(t) for t in self._texts]
-        self._grams: dict[tuple[str, ...], list[tuple[int, int]]] = defaultdict(list)
-        self._wordless = {_plain(t): i for i, t in enumerate(self._texts) if not self._units[i]}
-        for number, units in enumerate(self._units):
-            for at in range(len(units) - _GRAM + 1):
-                self._grams[tuple(units[at : at + _GRAM])].append((number, at))
+        self._joined: list[str] = []
+        self._wordless: dict[str, int] = {}
+        self._grams: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self._runs: set[int] = set()
+        for number, text in enumerate(self._texts):
+            units = words_of(text)
+            self._joined.append(_joined(units))
+            if not units:
+                self._wordless[_plain(text)] = number
+            for gram in set(_grams(units)):
+                self._grams[gram].append(number)
+            self._runs.update(_runs_of(text))
 
-    def nearest(self, text: str) -> _Match:
-        units = _units(text)
-        if len(units) < _GRAM:
-            return self._nearest_to_few(text, units)
-        weights = [_weight(u) for u in units]
-        whole = sum(weights)
-        shortest = min(float(_GRAM), whole)
-        best = _Match(None, 0.0, 0.0)
-        for number, runs in self._runs(units).items():
-            weighed = [(start, end, sum(weights[start:end])) for start, end in runs]
-            long_enough = [run for run in weighed if run[2] >= shortest]
-            if not long_enough:
-                continue
-            covered = {at for start, end, _ in long_enough for at in range(start, end)}
-            share = sum(weights[at] for at in covered) / whole
-            match = _Match(self._texts[number], share, max(run[2] for run in long_enough))
-            best = max(best, match, key=lambda m: (m.share, m.run))
-        return best
+    def nearest(self, text: str, *, but: int | None = None) -> _Match:
+        """`but`: the number of a text that is passed over."""
+        units = words_of(text)
+        if len(units) <= _GRAM:
+            return self._nearest_to_few(text, units, but)
+        # [texts, units]: whether the unit stands in a run of at least three that the text has too. A formula that ten thousand texts
+        # begin with is found in all of them: no loop over texts here.
+        shared = np.zeros((len(self._texts), len(units)), dtype=bool)
+        for at, gram in enumerate(_grams(units)):
+            if gram in self._grams:
+                shared[self._grams[gram], at : at + _GRAM] = True
+        counts = shared.sum(1)
+        if but is not None:
+            counts[but] = 0
+        runs = not self._runs.isdisjoint(_runs_of(text))
+        if not counts.any():
+            return _Match(None, 0.0, runs=runs)
+        best = int(counts.argmax())
+        return _Match(self._texts[best], int(counts[best]) / len(units), runs=runs)
 
-    def _runs(self, units: list[str]) -> dict[int, list[tuple[int, int]]]:
-        """Number of a text → the longest runs `[start, end)` of these units that it has too."""
-        open_runs: dict[tuple[int, int], tuple[int, int]] = {}
-        found: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        for at in range(len(units) - _GRAM + 1):
-            going_on = {}
-            for number, there in self._grams.get(tuple(units[at : at + _GRAM]), ()):
-                start, _ = open_runs.pop((number, there - at), (at, 0))
-                going_on[number, there - at] = (start, at + _GRAM)
-            for (number, _), run in open_runs.items():
-                found[number].append(run)
-            open_runs = going_on
-        for (number, _), run in open_runs.items():
-            found[number].append(run)
-        return found
-
-    def _nearest_to_few(self, text: str, units: list[str]) -> _Match:
-        """Too few words to look up: the whole must stand in a text, or, without any word, be one."""
+    def _nearest_to_few(self, text: str, units: list[str], but: int | None) -> _Match:
+        """Too few words to look up: COPIED_SHARE of them in a row must stand in a text, or, without any word, the whole must be one."""
         if not units:
-            same = self._wordless.get(_plain(text))
-            return _Match(None, 0.0, 0.0) if same is None else _Match(self._texts[same], 1.0, 0.0)
-        for number, there in enumerate(self._units):
-            if any(there[at : at + len(units)] == units for at in range(len(there) - len(units) + 1)):
-                return _Match(self._texts[number], 1.0, sum(map(_weight, units)))
-        return _Match(None, 0.0, 0.0)
+            same = self._wordless.get(_plain(text), but)
+            return _NOTHING if same is None or same == but else _Match(self._texts[same], 1.0, runs=False)
+        fewest = math.ceil(COPIED_SHARE * len(units))
+        for length in range(len(units), fewest - 1, -1):
+            parts = [_joined(units[at : at + length]) for at in range(len(units) - length + 1)]
+            for number, there in enumerate(self._joined):
+                if number != but and any(part in there for part in parts):
+                    return _Match(self._texts[number], length / len(units), runs=False)
+        return _NOTHING
+
+
+def repeats(texts: Sequence[str]) -> int:
+    """How many of the texts say what another one of them says, word for word or nearly."""
+    index = _Index(texts)
+    return sum(index.nearest(text, but=number).share >= REPEATED_SHARE for number, text in enumerate(texts))
+
+
+def _flaw(text: str) -> Reason | None:
+    """What is wrong with the text as such."""
+    if is_broken(text):
+        return "broken"
+    if not regex.search(r"[\p{L}\p{N}\p{S}]", text):
+        return "empty"
+    return "too_long" if len(text) > LONGEST else None
 
 
 def is_broken(text: str) -> bool:
@@ -142,11 +160,57 @@ def _plain(text: str) -> str:
     return "".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _units(text: str) -> list[str]:
-    """The words, or characters where words are not spaced, without case, width, marks around them and apostrophes."""
+def _readable(text: str) -> str:
+    """The text as blocked words are looked for in it: without case, width, invisible characters and kinds of apostrophe and space."""
+    text = unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").casefold()
+    return " ".join(_INVISIBLE.sub("", text).split())
+
+
+def _any_of(blocked: Iterable[str]) -> regex.Pattern[str] | None:
+    """Finds any of these words where it stands by itself; what begins or ends in a script without spaces may touch anything there."""
+    words = sorted({word for word in map(_readable, blocked) if word})
+    if not words:
+        return None
+    before, after = rf"(?<!{_SPACED_LETTER})(?={_SPACED_LETTER})", rf"(?<={_SPACED_LETTER})(?!{_SPACED_LETTER})"
+    other_before, other_after = rf"(?!{_SPACED_LETTER})", rf"(?<!{_SPACED_LETTER})"
+    either = "|".join(map(regex.escape, words))
+    return regex.compile(rf"(?:{before}|{other_before})(?:{either})(?:{after}|{other_after})", regex.V1)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, or characters where words are not spaced, without case, width, marks around them and apostrophes."""
     found = _UNIT.findall(unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").casefold())
     return [unit for unit in (f.replace("'", "") for f in found) if unit]
 
 
+def _joined(units: Sequence[str]) -> str:
+    return f" {' '.join(units)} "
+
+
+def _grams(units: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(units[at : at + _GRAM]) for at in range(len(units) - _GRAM + 1))
+
+
+def _runs_of(text: str) -> Iterator[int]:
+    """Hashes of the shortest runs that make a copy; any longer one begins with one of them.
+
+    Words are counted in two ways: without marks, and as spaces part them, where "&" is a word too.
+    """
+    yield from _long_runs(words_of(text))
+    yield from _long_runs(_readable(text).split())
+
+
+def _long_runs(units: Sequence[str]) -> Iterator[int]:
+    end, weight = 0, 0.0
+    for start, unit in enumerate(units):
+        while end < len(units) and weight < COPIED_RUN:
+            weight += _weight(units[end])
+            end += 1
+        if weight < COPIED_RUN:
+            return
+        yield hash(tuple(units[start:end]))
+        weight -= _weight(unit)
+
+
 def _weight(unit: str) -> float:
-    return _CHARACTER_WEIGHT if _ONE_CHARACTER.match(unit) else 1.0
+    return _PART_WEIGHT if _PART_OF_WORD.fullmatch(unit) else 1.0

@@ -70,6 +70,10 @@ class Spelling:
                 return None
         return part
 
+    def characters(self, token: int) -> int:
+        """How many characters begin in it."""
+        return sum(byte & 0xC0 != 0x80 for byte in self._pieces.spelt[token] or b"")
+
 
 def write_alphabet(folder: Path, texts: Iterable[str]) -> None:
     """Keep the characters of these texts that are not ASCII."""

@@ -3,27 +3,27 @@
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from bot.errors import TooLittleText, TrainingError
+from bot.errors import BadInput, TooLittleText, TrainingError
 from bot.lm.adapter import Adapter
 from bot.lm.base import Base
-from bot.lm.batches import IGNORED, Row, collate, rows, shuffled_batches, sorted_batches
+from bot.lm.batches import Corpus, rows, shuffled_batches
 from bot.lm.checkpoint import Checkpoints
-from bot.lm.recipe import Recipe, default_recipe, with_overrides
+from bot.lm.forward import enter, losses_by_row, total_loss
+from bot.lm.network import StoredNetwork
+from bot.lm.recipe import Preset, Recipe, default_recipe, with_overrides
 from bot.lm.spelling import write_alphabet
+from bot.lm.trainable import Trainable
 from bot.tweets.dataset import Dataset
 
 RECIPE = "recipe.json"
-EVALUATED_AT_ONCE = 16
-"""Held-out tweets in one batch."""
 
 
 class Preempted(Exception):
@@ -57,6 +57,10 @@ class Trained:
     seconds: float
     """Spent training, earlier attempts that this one went on from included."""
     recipe: Recipe
+    heldout_tokens: int
+    """Targets over which the held-out loss is the mean."""
+    heldout_bytes: int
+    """Bytes of the held-out texts in UTF-8, and one for the end of each: tokens / bytes turns nats per token into nats per byte."""
 
 
 @dataclass
@@ -70,6 +74,8 @@ class _State:
     """Held-out losses; the first is that of the base."""
     best_step: int = 0
     seconds: float = 0.0
+    parts: int = 1
+    """In how many parts a step is computed, so that each fits into the memory."""
 
     @property
     def best_loss(self) -> float:
@@ -81,14 +87,16 @@ class _State:
         return len(self.losses) - 1 - self.losses.index(self.best_loss)
 
 
-def plan(base: Base, dataset: Dataset, overrides: Mapping[str, Any] | None = None) -> Recipe:
-    """The default recipe for this base and dataset, with some fields set otherwise.
+def plan(base: Base, dataset: Dataset, overrides: Mapping[str, Any] | None = None, preset: Preset = "default") -> Recipe:
+    """The recipe of a preset for this base and dataset, with some fields set otherwise.
 
     Raises:
         BadInput: an override names no field of a recipe.
     """
     taught = rows(base, dataset.train)
-    recipe = default_recipe(base.parameters, sum(len(row.inputs) for row in taught), len(taught))
+    tokens = sum(len(row.inputs) for row in taught)
+    layers, on_gpu = base.network.shape.layers, base.device.type == "cuda"
+    recipe = default_recipe(base.parameters, layers, tokens, len(taught), preset=preset, on_gpu=on_gpu)
     return with_overrides(recipe, overrides or {})
 
 
@@ -113,14 +121,14 @@ def train(
         Preempted: `should_stop` said so; a checkpoint is saved.
         NoSpace: the disk is full.
         TooLittleText: no tweet to learn from, or none held out.
+        BadInput: the recipe leaves out layers of a base whose layers cannot be told apart.
         TrainingError: the loss is no longer a number.
     """
     identity = {"base": base.name, "dataset": dataset.sha256, "recipe": asdict(recipe), "seed": seed}
     training = _Training(base, dataset, recipe, seed, Checkpoints(checkpoints, identity))
-    with training.adapter.applied(base.model):
-        trained = training.run(report, should_stop, checkpoint_every_s)
+    trained = training.run(report, should_stop, checkpoint_every_s)
     training.adapter.load_state(training.best)
-    training.adapter.save(out, base.model, base_name=base.name)
+    training.adapter.save(out, base.network, base_name=base.name)
     write_alphabet(out, (tweet.text for tweet in dataset.train))
     record = asdict(trained) | identity
     (out / RECIPE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -130,30 +138,30 @@ def train(
 class _Training:
     def __init__(self, base: Base, dataset: Dataset, recipe: Recipe, seed: int, checkpoints: Checkpoints) -> None:
         self.base, self.recipe, self.seed, self.checkpoints = base, recipe, seed, checkpoints
-        self.train_rows, self.heldout_rows = rows(base, dataset.train), rows(base, dataset.heldout)
-        if not self.train_rows or not self.heldout_rows:
-            found = f"{len(self.train_rows)} to learn from and {len(self.heldout_rows)} held out"
+        taught, heldout = rows(base, dataset.train), rows(base, dataset.heldout)
+        if not taught or not heldout:
+            found = f"{len(taught)} to learn from and {len(heldout)} held out"
             raise TooLittleText(f"Training needs tweets to learn from and some to hold out, and has {found}.")
-        generator = torch.Generator().manual_seed(seed)
-        self.adapter = Adapter.fresh(base.model, rank=recipe.rank, embedding_rank=recipe.embedding_rank, generator=generator)
-        for tensor in self.adapter.state().values():
-            tensor.requires_grad_()
-        self.best = self._weights()
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": list(self.adapter.tensors.values()), "peak": recipe.learning_rate},
-                {"params": [self.adapter.bias], "peak": recipe.bias_rate},
-            ],
-            weight_decay=0.0,
-            fused=True,
+        self.corpus, self.heldout = (Corpus(part, base.dtype, base.device) for part in (taught, heldout))
+        self.heldout_bytes = sum(len(tweet.text.encode()) + 1 for tweet in dataset.heldout)
+        fresh = Adapter.fresh(
+            base.network,
+            rank=recipe.rank,
+            embedding_rank=recipe.embedding_rank,
+            first_layer=recipe.first_layer,
+            generator=torch.Generator().manual_seed(seed),
         )
-        self.steps_per_epoch = math.ceil(len(self.train_rows) / recipe.batch_tweets)
+        self.trainable = Trainable(fresh, base.dtype, learning_rate=recipe.learning_rate, bias_rate=recipe.bias_rate)
+        self.adapter = self.trainable.adapter
+        self.best = self._weights()
+        self.steps_per_epoch = math.ceil(len(self.corpus) / recipe.batch_tweets)
         self.steps = self.steps_per_epoch * recipe.epochs
         self.state = _State()
         self.order: tuple[int, list[list[int]]] | None = None
 
     def run(self, report: Callable[[TrainingStep], None], should_stop: Callable[[], bool], checkpoint_every_s: float) -> Trained:
         self._resume()
+        self._enter()
         started, first = time.monotonic(), self.state.step
         spent, saved, loss = self.state.seconds, started, None
         while True:
@@ -179,42 +187,64 @@ class _Training:
             steps=self.state.best_step,
             seconds=round(self.state.seconds, 1),
             recipe=self.recipe,
+            heldout_tokens=sum(self.heldout.counts),
+            heldout_bytes=self.heldout_bytes,
         )
+
+    def _enter(self) -> None:
+        """Compute what enters the first layer with pairs."""
+        first, network = self.recipe.first_layer, self.base.network
+        if not first:
+            return
+        if not isinstance(network, StoredNetwork):
+            raise BadInput(f"The layers of {self.base.name} cannot be told apart, so all of them are trained: take the default preset.")
+        if self.recipe.embedding_rank:
+            raise BadInput("A recipe that leaves out layers cannot train the embedding under them: set first_layer or embedding_rank to 0.")
+        for corpus in (self.corpus, self.heldout):
+            enter(network, corpus, first)
 
     def _step(self) -> float:
         """One optimiser step on the batch that belongs to this step number."""
         epoch, at = divmod(self.state.step, self.steps_per_epoch)
         batch = self._batches(epoch)[at]
+        while True:
+            try:
+                value = self._accumulate(batch)
+                break
+            except torch.cuda.OutOfMemoryError as error:
+                if self.state.parts >= len(batch):
+                    raise TrainingError("The GPU's memory does not hold one tweet of training: take a smaller base.") from error
+            self._halve()
         share = rate((self.state.step + 0.5) / self.steps, self.recipe.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * share
-        total, count = self._loss([self.train_rows[i] for i in batch])
-        loss = total / count
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(list(self.adapter.state().values()), self.recipe.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        self.trainable.step(share, self.recipe.clip)
         self.state.step += 1
-        value = float(loss.detach())
         if not math.isfinite(value):
             raise TrainingError(f"Training went wrong at step {self.state.step}: the loss is {value}; try a lower learning rate.")
         return value
 
-    def _loss(self, batch: Sequence[Row]) -> tuple[Tensor, int]:
-        """Sum of the cross-entropies in nats, and over how many targets."""
-        inputs, targets = collate(batch, self.base.tokenizer.end, self.base.device)
-        with torch.autocast(self.base.device.type, dtype=self.base.autocast, enabled=self.base.autocast is not None):
-            # Padding stands on the right, where causal attention hides it: no mask is needed, and positions start at 0 in every row.
-            logits = self.base.model(input_ids=inputs, use_cache=False).logits
-        total = functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten(), reduction="sum", ignore_index=IGNORED)
-        return total, int((targets != IGNORED).sum())
+    def _accumulate(self, batch: list[int]) -> float:
+        """Gather the gradients of a batch's loss, a part at a time; the loss in nats per token."""
+        count = sum(self.corpus.counts[i] for i in batch)
+        size = math.ceil(len(batch) / self.state.parts)
+        self.trainable.clear()
+        value = 0.0
+        for at in range(0, len(batch), size):
+            loss = total_loss(self.base.network, self.trainable.pairs, self.trainable.bias, self.corpus.batch(batch[at : at + size]))
+            loss = loss / count
+            torch.autograd.backward(loss)
+            self.trainable.gather()
+            value += float(loss.detach())
+        return value
+
+    def _halve(self) -> None:
+        self.state.parts *= 2
+        torch.cuda.empty_cache()
 
     def _batches(self, epoch: int) -> list[list[int]]:
         """The epoch's batches, the same for one seed and epoch whenever they are asked for."""
         if self.order is None or self.order[0] != epoch:
             generator = torch.Generator().manual_seed(self.seed + 1 + epoch)
-            lengths = [len(row.inputs) for row in self.train_rows]
-            self.order = (epoch, shuffled_batches(lengths, self.recipe.batch_tweets, generator))
+            self.order = (epoch, shuffled_batches(self.corpus.lengths, self.recipe.batch_tweets, generator))
         return self.order[1]
 
     def _evaluation_due(self) -> bool:
@@ -223,12 +253,8 @@ class _Training:
         return step != self.state.evaluated and (step % every == 0 or step == self.steps)
 
     def _evaluate(self) -> None:
-        total, count = 0.0, 0
-        with torch.no_grad():
-            for batch in sorted_batches([len(row.inputs) for row in self.heldout_rows], EVALUATED_AT_ONCE):
-                part, targets = self._loss([self.heldout_rows[i] for i in batch])
-                total, count = total + float(part), count + targets
-        self.state.losses.append(total / count)
+        found = losses_by_row(self.base.network, self.trainable.pairs, self.trainable.bias, self.heldout)
+        self.state.losses.append(sum(found) / sum(self.heldout.counts))
         self.state.evaluated = self.state.step
         if self.state.since_best == 0:
             self.state.best_step = self.state.step
@@ -251,7 +277,7 @@ class _Training:
             "state": asdict(self.state),
             "weights": self._weights(),
             "best": self.best,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.trainable.optimizer.state_dict(),
             "random": torch.get_rng_state(),
         }
         self.checkpoints.save(self.state.step, state)
@@ -265,7 +291,8 @@ class _Training:
         self.state = _State(**saved["state"])
         self.adapter.load_state(saved["weights"])
         self.best = saved["best"]
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.trainable.narrow()
+        self.trainable.optimizer.load_state_dict(saved["optimizer"])
         torch.set_rng_state(saved["random"])
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from tests.acceptance.conftest import mynah
-from tests.acceptance.house import open_house, some_tweets
+from tests.acceptance.house import House, open_house, some_tweets
 
 NANO = Path(__file__).parents[2] / "bot" / "lm" / "nano"
 
@@ -22,18 +22,21 @@ async def test_each_character_speaks_on_the_base_it_was_trained_on(trained: Path
     assert {row["character"]: row["base"] for row in listed} == {"ferry": "nano", "second": str(folder)}
 
     async with open_house(trained) as house:
-
-        async def say(character: str) -> str:
-            reply = await house.alice.slash("say", {"character": character, "prompt": "Today"}, channel=house.channel)
-            return (await reply.done(90)).content
-
         for character in ("ferry", "second", "ferry"):
             before = len(house.said())
-            await say(character)
+            await _say(house, character)
             assert len(house.said()) == before + 1, character
-        shutil.rmtree(folder)
-        await say("ferry")
-        gone = await say("second")
+
+    shutil.rmtree(folder)
+    async with open_house(trained) as house:
+        gone = await _say(house, "second")
         assert "my-base" in gone
         assert "\n" not in gone
-        assert len(house.said()) == 4
+        assert house.said() == []
+        await _say(house, "ferry")
+        assert len(house.said()) == 1
+
+
+async def _say(house: House, character: str) -> str:
+    reply = await house.alice.slash("say", {"character": character, "prompt": "Today"}, channel=house.channel)
+    return (await reply.done(90)).content

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.conftest import mynah
+from tests.acceptance.house import some_tweets
 
 
 def test_train_prints_what_it_made(trained_once: tuple[Path, dict[str, Any]]) -> None:
@@ -44,12 +45,40 @@ def test_characters_lists_the_registry(trained: Path) -> None:
     assert "@ferry" in mynah("characters", home=trained).stdout
 
 
+def test_an_exported_character_is_a_model_of_transformers(trained: Path, tmp_path: Path) -> None:
+    done = mynah("export", "ferry", str(tmp_path / "out"), "--json", home=trained)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"character": "ferry", "model_version": 1, "path": str(tmp_path / "out")}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= {f.name for f in (tmp_path / "out").iterdir()}
+    again = mynah("export", "ferry", str(tmp_path / "out"), home=trained)
+    assert again.returncode == 1
+    assert "not an empty folder" in again.stderr
+
+
+def test_the_recipe_to_compare_with_makes_a_folder_and_no_character(tmp_path: Path) -> None:
+    (tmp_path / "tweets.jsonl").write_bytes(some_tweets())
+    arguments = ("--preset", "huggingtweets", "--out", str(tmp_path / "out"), "--base", "nano", "--json")
+    done = mynah("train", "@ferry", "--from", str(tmp_path / "tweets.jsonl"), *arguments, home=tmp_path / "data", OMP_NUM_THREADS="1")
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert printed["counts"] == {"downloaded": 110, "retweets": 0, "short": 0, "kept": 110}
+    assert printed["heldout_loss"]["model"] < printed["heldout_loss"]["base"]
+    assert printed["model_version"] is None
+    assert printed["path"] == str(tmp_path / "out")
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
         (("run",), "mynah demo"),
         (("say", "ferry"), "mynah train"),
         (("characters",), "mynah train"),
+        (("export", "ferry", "."), "mynah train"),
+        (("train", "@x", "--from", __file__, "--preset", "huggingtweets"), "--out FOLDER"),
+        (("train", "@x", "--from", __file__, "--preset", "fast", "--out", "new"), "--out FOLDER"),
+        (("train", "@x", "--from", __file__, "--preset", "huggingtweets", "--out", "."), "not an empty folder"),
         (("train", "@x", "--from", "nothing.zip"), "nothing.zip"),
         (("train", "no handle", "--from", __file__), "is no handle"),
         (("train", "@x", "--from", __file__, "--base", "gpt2"), "mynah base pull gpt2"),

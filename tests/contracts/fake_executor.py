@@ -27,6 +27,7 @@ RESULT = Result(
     seconds=12.5,
     dataset_sha256="ab" * 32,
     samples=("Fish.", "More fish."),
+    evaluation={"texts": 200.0, "author": 0.8},
 )
 
 

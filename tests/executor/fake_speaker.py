@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -35,8 +36,25 @@ def spoken(request: SayRequest) -> Spoken:
     return Spoken(f"{request.prompt}|{os.getpid()}", 1, (), None, 0.0)
 
 
+def answers(question: Question, held: list[Question]) -> Iterator[Answer]:
+    """What is answered now. What begins with "hold" is held until "let go", which lets the last go first; "once" is held the first time."""
+    request = question.request
+    match request.prompt.split():
+        case ["hold", "once"] if Path(request.model).exists():
+            yield answer(question)
+        case ["hold", "once"]:
+            Path(request.model).touch()
+        case ["hold", _]:
+            held.append(question)
+        case ["let", "go"]:
+            yield from map(answer, (question, *reversed(held)))
+        case _:
+            yield answer(question)
+
+
 if __name__ == "__main__":
+    waiting: list[Question] = []
     for line in sys.stdin.buffer:
-        said = answer(TypeAdapter(Question).validate_json(line))
-        sys.stdout.write(TypeAdapter(Answer).dump_json(said).decode() + "\n")
+        for said in answers(TypeAdapter(Question).validate_json(line), waiting):
+            sys.stdout.write(TypeAdapter(Answer).dump_json(said).decode() + "\n")
         sys.stdout.flush()

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import GenerationError
-from bot.executor.choosing import TRIES, candidate_seed, choose
-from bot.executor.generator import SayRequest
+from bot.executor.choosing import TRIES, Said, candidate_seed
+from bot.executor.choosing import choose as choosing
+from bot.executor.generator import SayReply, SayRequest
 from bot.lm.screening import Screen
 
 REAL = "The heron at the weir has not moved since the first bus went by this morning"
@@ -18,6 +19,19 @@ Say = Callable[[Sequence[int]], list[str]]
 
 def request(seeds: tuple[int, ...] | None, count: int = 1, recent: tuple[str, ...] = (), candidates: int = 4) -> SayRequest:
     return SayRequest("model", "nano", "", seeds, count, recent, candidates)
+
+
+def choose(wanted: SayRequest, screen: Screen, say: Say, draw: Callable[[], int]) -> SayReply:
+    """Drive the choosing with a voice that says all at once; a text's score is its length."""
+    going = choosing(wanted, screen, draw)
+    said: list[Said] | None = None
+    while True:
+        try:
+            seeds = next(going) if said is None else going.send(said)
+        except StopIteration as end:
+            reply: SayReply = end.value
+            return reply
+        said = [(text, float(len(text))) for text in say(seeds)]
 
 
 def voice(good: Callable[[int], bool]) -> Say:
@@ -67,9 +81,20 @@ def test_the_same_seed_twice_gives_two_texts() -> None:
     assert posts[1].tried[0].reason == "repeat"
 
 
+def test_a_text_with_a_blocked_word_is_dropped() -> None:
+    screen, good = Screen([REAL], blocked=("Teapot",)), candidate_seed(7, 1)
+    post = choose(request((7,)), screen, lambda seeds: ["a cup" if seed == good else "a teapot, again" for seed in seeds], never).posts[0]
+    assert (post.text, post.seed) == ("a cup", good)
+    assert [(t.seed, t.text, t.reason) for t in post.tried] == [(7, "a teapot, again", "blocked")]
+    with pytest.raises(GenerationError, match=r"None of 16 texts could be used \(16 with a blocked word\)"):
+        choose(request((7,)), screen, lambda seeds: ["a teapot, again" for _ in seeds], never)
+
+
 def test_recent_posts_are_not_said_again() -> None:
     seeds = iter([5])
-    post = choose(request(None, recent=("text number 5 of mine",)), SCREEN, voice(lambda _: True), lambda: next(seeds)).posts[0]
+    post = choose(request(None, candidates=1, recent=("text number 5 of mine",)), SCREEN, voice(lambda _: True), lambda: next(seeds)).posts[
+        0
+    ]
     assert post.seed == candidate_seed(5, 1)
 
 
@@ -83,3 +108,16 @@ def test_without_a_usable_text_the_numbers_are_told() -> None:
     with pytest.raises(GenerationError, match=r"None of 16 texts could be used .*8 too close to a real tweet"):
         choose(request((1,)), SCREEN, say, never)
     assert len(asked) == len(set(asked)) == TRIES
+
+
+def test_without_a_seed_the_best_of_what_passes_is_taken() -> None:
+    texts = {
+        candidate_seed(5, 0): "a short one",
+        candidate_seed(5, 1): REAL,
+        candidate_seed(5, 2): "quite a bit longer",
+        candidate_seed(5, 3): "longer",
+    }
+    post = choose(request(None), SCREEN, lambda seeds: [texts[seed] for seed in seeds], lambda: 5).posts[0]
+    assert (post.text, post.seed, post.score) == ("quite a bit longer", candidate_seed(5, 2), 18.0)
+    assert [t.reason for t in post.tried] == ["copy"], "those that were ranked lower were not dropped"
+    assert choose(request((5,)), SCREEN, lambda seeds: [texts[seed] for seed in seeds], never).posts[0].text == "a short one"

@@ -59,6 +59,46 @@ async def test_a_request_that_kills_twice_is_given_up(generator: Generator) -> N
     assert (await said(generator, "hello"))[0] == "hello"
 
 
+async def test_a_request_that_kills_takes_no_other_with_it(generator: Generator, tmp_path: Path) -> None:
+    """One request has begun and another waits behind the killer when the process dies; each of the two has a second try of its own."""
+    _, first = await said(generator, "hello")
+    begun, killer, behind = await asyncio.gather(
+        said(generator, "hold once", tmp_path / "begun"),
+        said(generator, "die"),
+        said(generator, "behind"),
+        return_exceptions=True,
+    )
+    assert isinstance(killer, GenerationError)
+    for answer, prompt in ((begun, "hold once"), (behind, "behind")):
+        assert isinstance(answer, tuple), answer
+        assert answer[0] == prompt
+        assert answer[1] != first
+
+
+async def test_answers_out_of_order_reach_who_asked(generator: Generator) -> None:
+    prompts = [*(f"hold {n}" for n in range(10)), "let go"]
+    answers = await asyncio.gather(*(said(generator, prompt) for prompt in prompts))
+    assert [text for text, _ in answers] == prompts
+
+
+async def test_a_process_that_answers_others_is_not_replaced_for_one_that_takes_too_long(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, first = await said(generator, "hello")
+    late = asyncio.create_task(said(generator, "hold one"))
+    await asyncio.sleep(0)
+    generator._timeout_s = 7200
+    patient = asyncio.create_task(said(generator, "hold another"))
+    assert await said(generator, "meanwhile") == ("meanwhile", first)
+    loop = asyncio.get_running_loop()
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + 3600)
+    with pytest.raises(GenerationError, match="Nothing was said within"):
+        await late
+    assert await said(generator, "let go") == ("let go", first)
+    assert await patient == ("hold another", first)
+
+
 async def test_a_request_that_takes_too_long_is_given_up_and_the_process_replaced(generator: Generator) -> None:
     _, first = await said(generator, "hello")
     generator._timeout_s = 0.2

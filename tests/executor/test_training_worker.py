@@ -19,8 +19,9 @@ from bot.executor.generator import Generator, SayReply, SayRequest
 from bot.executor.local import LocalExecutor
 from bot.executor.training_worker import foreign_to_base
 from bot.lm.screening import Screen
+from bot.lm.verdict import Evaluation, verdict
 from bot.tweets.cleaning import Counts, Kept
-from bot.tweets.dataset import read_dataset, write_dataset
+from bot.tweets.dataset import read_dataset, split, write_dataset
 from tests.executor.corpus import write_corpus
 
 RECIPE = {"epochs": 2}
@@ -39,6 +40,12 @@ async def run(made: Attempt) -> Outcome:
     executor = LocalExecutor(grace_s=30)
     await executor.start(made)
     return await executor.wait(made)
+
+
+def write_rival(path: Path) -> Path:
+    """What another character was taught."""
+    write_dataset(path, split([Kept(f"Platform {n}: a tram hums in the rain, number {n * 7}") for n in range(50)], seed=1))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +85,25 @@ def test_the_samples_are_new(trained: tuple[Path, Result]) -> None:
     assert all(screen.check(text).ok for text in result.samples)
 
 
+def test_the_model_was_judged(trained: tuple[Path, Result]) -> None:
+    folder, result = trained
+    judged = Evaluation(**result.evaluation)  # type: ignore[arg-type]  # counts come as floats
+    assert 40 <= judged.texts <= 200
+    assert (judged.heldout_base, judged.heldout_model) == (result.heldout_base, result.heldout_model)
+    assert judged.taught_model < judged.heldout_base
+    assert judged.bits_model < judged.bits_base
+    assert judged.copied_shown == 0
+    assert judged.accounts == 3, "the keeper, the sample character, the base"
+    assert judged.author_real > 0.9
+    assert 0 < judged.author <= 1
+    assert 0 < judged.distinct < judged.distinct_real
+    card = (folder / "model" / "README.md").read_text()
+    assert f"| this model | {judged.heldout_model:.3f} | {judged.bits_model:.3f} |" in card
+    assert "3 accounts apart" in card
+    sentence = verdict(judged)
+    assert sentence is None or (result.warning is not None and sentence in result.warning and sentence in card)
+
+
 def test_every_stage_was_told(trained: tuple[Path, Result]) -> None:
     lines = [json.loads(line) for line in (trained[0] / "progress.jsonl").read_text().splitlines()]
     stages = list(dict.fromkeys(line["stage"] for line in lines))
@@ -86,6 +112,8 @@ def test_every_stage_was_told(trained: tuple[Path, Result]) -> None:
     training = [line for line in lines if line["stage"] == "training"]
     assert training[-1]["heldout_loss"] < training[0]["heldout_loss"]
     assert any(line["eta_s"] for line in training)
+    judging = {line["fraction"] for line in lines if line["stage"] == "evaluating"}
+    assert len(judging) > 1
 
 
 @pytest.mark.parametrize(
@@ -129,9 +157,22 @@ async def test_an_interrupted_training_is_gone_on_with(tmp_path: Path) -> None:
     assert list((job / "checkpoints").glob("step-*")), "a checkpoint was saved"
     second = attempt(job, source, 2)
     await executor.start(second)
-    seen = [p.fraction async for p in executor.events(second) if p.stage == "training"]
-    assert (await executor.wait(second)).state == "succeeded"
-    assert seen[0] > 0.1, "the training did not begin anew"
+    seen = []
+    async for progress in executor.events(second):
+        seen.append(progress)
+        if progress.stage == "evaluating":
+            break
+    assert min(p.fraction for p in seen if p.stage == "training") > 0.1, "the training did not begin anew"
+    await executor.cancel(second, grace_s=30, save=True)
+    assert (await executor.wait(second)).state == "preempted"
+    others = (str(await asyncio.to_thread(write_rival, tmp_path / "rival.jsonl")), str(tmp_path / "gone.jsonl"))
+    third = attempt(job, source, 3, others=others, blocked=("kettle", "boot"))
+    await executor.start(third)
+    outcome = await executor.wait(third)
+    assert outcome.state == "succeeded"
+    assert outcome.result is not None
+    assert outcome.result.evaluation["accounts"] == 4, "the keeper, the sample character, the base and the rival that is there"
+    assert not any(word in sample for sample in outcome.result.samples for word in ("kettle", "boot"))
 
 
 async def test_a_newer_attempt_shuts_this_one_out(tmp_path: Path) -> None:

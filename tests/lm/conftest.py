@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PretrainedConfig, Qwen2Config, Qwen3Config
 
 from bot.tweets.cleaning import Kept
 from bot.tweets.dataset import Dataset
+from tests.lm.architectures import make_model
 
 # Several threads on matrices this small only wait for each other.
 torch.set_num_threads(1)
@@ -39,27 +39,12 @@ def make_tokenizer(*specials: str) -> Tokenizer:
 
 def make_base(folder: Path, architecture: str) -> Path:
     """A folder as a base is given out: config, tokenizer and safetensors."""
-    torch.manual_seed(3)
     llama = architecture == "llama"
     start, end = ("<s>", "</s>") if llama else (None, "<|endoftext|>")
     tokenizer = make_tokenizer(*([start] if start else []), end, "<|spare|>")
     ids: dict[str, Any] = {"bos_token_id": tokenizer.token_to_id(start or end), "eos_token_id": tokenizer.token_to_id(end)}
     # A few rows more than the tokenizer has entries, as many real models have.
-    size: dict[str, Any] = {"vocab_size": tokenizer.get_vocab_size() + 5, **ids}
-    blocks: dict[str, Any] = {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-    }
-    configs: dict[str, Callable[[], PretrainedConfig]] = {
-        "gpt2": lambda: GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128, **size),
-        "llama": lambda: LlamaConfig(**blocks, **size, max_position_embeddings=128),
-        "qwen2": lambda: Qwen2Config(**blocks, **size, max_position_embeddings=128, tie_word_embeddings=True),
-        "qwen3": lambda: Qwen3Config(**blocks, **size, max_position_embeddings=128, head_dim=8, tie_word_embeddings=True),
-    }
-    model: Any = AutoModelForCausalLM.from_config(configs[architecture]())  # type: ignore[no-untyped-call] # transformers types it not
+    model = make_model(architecture, spread=0.02, vocab_size=tokenizer.get_vocab_size() + 5, **ids)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
     named = {"eos_token": end, **({"bos_token": start} if start else {})}

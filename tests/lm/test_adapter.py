@@ -5,12 +5,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftModel
-from safetensors.torch import load_file
+from torch import Tensor
 
-from bot.lm.adapter import Adapter, output_layer
+from bot.lm.adapter import Adapter
 from bot.lm.base import Base, load_base
-from tests.lm.conftest import ARCHITECTURES
+from bot.lm.batches import Corpus, rows
+from bot.lm.forward import total_loss
+from bot.lm.network import GPT2
+from bot.lm.scoring import losses
+from bot.lm.trainable import Trainable
+from bot.tweets.dataset import Dataset
+from tests.lm.architectures import DESCRIBED, WRAPPED
+from tests.lm.peers import Peer, log_probabilities, stirred
 
 Tiny = Callable[[str], Path]
 
@@ -23,69 +29,77 @@ pytestmark = [
 ]
 
 
-def stirred(base_folder: Path, embedding_rank: int = 3) -> tuple[Base, Adapter]:
-    """A base and an adapter that changes everything it can, with values that 16 bits hold exactly."""
-    base = load_base(str(base_folder))
-    generator = torch.Generator().manual_seed(1)
-    adapter = Adapter.fresh(base.model, rank=4, embedding_rank=embedding_rank, generator=generator)
-    state = {n: (torch.randn(t.shape, generator=generator) * 0.2).half().float() for n, t in adapter.state().items()}
-    adapter.load_state(state)
-    return base, adapter
+def ours(base: Base, adapter: Adapter, dataset: Dataset) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss over the held-out tweets, packed, and its gradients."""
+    trainable = Trainable(adapter, base.dtype, learning_rate=1.0, bias_rate=1.0)
+    loss = total_loss(
+        base.network, trainable.pairs, trainable.bias, Corpus(rows(base, dataset.heldout), base.dtype, base.device).batch(range(15))
+    )
+    torch.autograd.backward(loss)
+    trainable.gather()
+    return loss, trainable.gradients()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("embedding_rank", [0, 3])
-def test_logits_are_those_of_peft_and_the_bias(tiny: Tiny, tmp_path: Path, architecture: str, embedding_rank: int) -> None:
-    base, adapter = stirred(tiny(architecture), embedding_rank)
-    adapter.save(tmp_path, base.model, base_name="tiny")
-    ids = torch.tensor([base.tokenizer.encode("My kettle waits by the canal.")])
+@pytest.mark.parametrize("architecture", [*DESCRIBED, *WRAPPED])
+@pytest.mark.parametrize(("embedding_rank", "first_layer"), [(0, 0), (3, 0), (0, 1)])
+def test_loss_and_all_gradients_are_those_of_peft(
+    tiny: Tiny, dataset: Dataset, tmp_path: Path, architecture: str, embedding_rank: int, first_layer: int
+) -> None:
+    base = load_base(str(tiny(architecture)), dtype=torch.float32)
+    adapter = stirred(base, embedding_rank=embedding_rank, first_layer=first_layer)
+    adapter.save(tmp_path, base.network, base_name="tiny")
+    loss, gradients = ours(base, adapter, dataset)
+    peer = Peer(tiny(architecture), tmp_path)
+    theirs = peer.losses(rows(base, dataset.heldout)).sum()
+    torch.autograd.backward(theirs)
+    torch.testing.assert_close(loss, theirs, rtol=1e-6, atol=0)
+    expected = peer.gradients()
+    assert gradients.keys() == expected.keys() == adapter.state().keys()
+    for name, gradient in gradients.items():
+        wanted = expected[name]
+        assert (gradient - wanted).abs().max() < 1e-4 * wanted.abs().max(), name
+    some = rows(base, dataset.heldout)
+    changed = losses(base, adapter, some)
+    assert changed == pytest.approx(peer.losses(some).tolist(), rel=1e-5)
+    # The pairs matter, not only the bias.
+    biased = losses(base, Adapter({}, adapter.bias), some)
+    assert max(abs(a - b) / len(row.targets) for a, b, row in zip(changed, biased, some, strict=True)) > 0.02
+
+
+@pytest.mark.parametrize("architecture", DESCRIBED)
+@pytest.mark.parametrize(("embedding_rank", "first_layer"), [(0, 0), (3, 0), (0, 1)])
+def test_after_saving_every_prediction_is_that_of_peft(
+    tiny: Tiny, tmp_path: Path, architecture: str, embedding_rank: int, first_layer: int
+) -> None:
+    base = load_base(str(tiny(architecture)), dtype=torch.float32)
+    stirred(base, embedding_rank=embedding_rank, first_layer=first_layer).save(tmp_path, base.network, base_name="tiny")
+    ids = [base.tokenizer.start, *base.tokenizer.encode("My kettle waits.")]
+    ours = log_probabilities(base, Adapter.load(tmp_path, base.device), ids)
     with torch.no_grad():
-        plain = base.model(input_ids=ids).logits
-        with adapter.applied(base.model):
-            ours = base.model(input_ids=ids).logits
-        assert torch.equal(base.model(input_ids=ids).logits, plain)
-        peft = PeftModel.from_pretrained(load_base(str(tiny(architecture))).model, tmp_path)
-        theirs = peft(input_ids=ids).logits + load_file(tmp_path / "output_bias.safetensors")["bias"].float()
-    assert (ours - plain).abs().max() > 0.1
-    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+        theirs = Peer(tiny(architecture), tmp_path).logits(ids).log_softmax(-1)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4, check_dtype=False)
+    assert torch.equal(ours.argmax(-1), theirs.argmax(-1))
+    assert (log_probabilities(base, None, ids) - theirs).abs().max() > 0.1
 
 
 def test_a_saved_adapter_is_read_back(tiny: Tiny, tmp_path: Path) -> None:
-    base, adapter = stirred(tiny("gpt2"))
-    adapter.save(tmp_path, base.model, base_name="tiny")
+    base = load_base(str(tiny("gpt2")))
+    adapter = stirred(base)
+    adapter.save(tmp_path, base.network, base_name="tiny")
     again = Adapter.load(tmp_path, base.device)
     assert adapter.state().keys() == again.state().keys()
     assert all(torch.equal(t, again.state()[n]) for n, t in adapter.state().items())
 
 
-def test_a_fresh_adapter_changes_nothing(tiny: Tiny) -> None:
+def test_a_fresh_adapter_changes_nothing(tiny: Tiny, dataset: Dataset) -> None:
     base = load_base(str(tiny("gpt2")))
-    adapter = Adapter.fresh(base.model, rank=4, embedding_rank=3, generator=torch.Generator().manual_seed(0))
-    ids = torch.tensor([base.tokenizer.encode("This umbrella dances.")])
-    with torch.no_grad():
-        plain = base.model(input_ids=ids).logits
-        with adapter.applied(base.model):
-            assert torch.equal(base.model(input_ids=ids).logits, plain)
+    adapter = Adapter.fresh(base.network, rank=4, embedding_rank=3, generator=torch.Generator().manual_seed(0))
+    some = rows(base, dataset.heldout)
+    assert losses(base, adapter, some) == losses(base, None, some)
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
-def test_gradients_are_those_of_peft(tiny: Tiny, tmp_path: Path, architecture: str) -> None:
-    base, adapter = stirred(tiny(architecture), 0)
-    adapter.save(tmp_path, base.model, base_name="tiny")
-    for tensor in adapter.state().values():
-        tensor.requires_grad_()
-    ids = torch.tensor([base.tokenizer.encode("The night baker asks for more rain.")])
-    with adapter.applied(base.model):
-        ours = base.model(input_ids=ids, labels=ids).loss
-    torch.autograd.backward(ours)
-    again = load_base(str(tiny(architecture))).model
-    peft = PeftModel.from_pretrained(again, tmp_path, is_trainable=True)
-    bias = adapter.bias.detach()
-    output_layer(again).register_forward_hook(lambda _m, _i, out: out + bias)
-    theirs = peft(input_ids=ids, labels=ids).loss
-    torch.autograd.backward(theirs)
-    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
-    gradients = {n.replace(".default", "").removeprefix("base_model.model."): p.grad for n, p in peft.named_parameters() if p.requires_grad}
-    assert gradients.keys() == adapter.tensors.keys()
-    for name, tensor in adapter.tensors.items():
-        torch.testing.assert_close(tensor.grad, gradients[name], rtol=1e-4, atol=1e-6)
+def test_a_character_on_gpt2_takes_five_megabytes(tmp_path: Path) -> None:
+    network = GPT2({"n_embd": 768, "n_head": 12, "n_layer": 12, "vocab_size": 50257}, {})
+    network.weights[f"{network.embedding}.weight"] = torch.empty(50257, 768, dtype=torch.bfloat16)
+    Adapter.fresh(network, rank=16, embedding_rank=0, generator=torch.Generator()).save(tmp_path, network, base_name="gpt2")
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 5e6

@@ -8,7 +8,26 @@ from hypothesis import strategies as st
 
 from bot.lm import base_card
 from bot.lm.card import Card, render
+from bot.lm.verdict import Evaluation
 
+EVALUATION = Evaluation(
+    texts=200,
+    heldout_base=5.1239,
+    heldout_model=3.9871,
+    taught_model=3.1462,
+    bits_base=1.9871,
+    bits_model=1.5521,
+    copied=0.0349,
+    copied_shown=0.0,
+    copied_real=0.0613,
+    distinct=0.7134,
+    distinct_real=0.8027,
+    repeated=0.0152,
+    repeated_real=0.0051,
+    accounts=5,
+    author=0.9025,
+    author_real=0.95,
+)
 CARD = Card(
     handle="wren",
     name="Wren Aldous",
@@ -17,8 +36,7 @@ CARD = Card(
     retweets=12,
     short=8,
     kept=400,
-    heldout_base=5.1239,
-    heldout_model=3.9871,
+    evaluation=EVALUATION,
     steps=135,
     seconds=41.7,
     seed=77,
@@ -35,6 +53,39 @@ def test_the_card_tells_what_there_is_to_tell() -> None:
     for part in ("🤖 AI BOT 🤖", "@wren", "nano", "5.124", "3.987", "05 March 2026", "77", "ab" * 32, "| rank | 64 |", "## Limits"):
         assert part in card
     assert card.startswith('---\nbase_model: "nano"\n')
+
+
+def test_the_card_tells_how_good_the_model_is() -> None:
+    card = render(CARD)
+    evaluation = card.split("## Evaluation")[1].split("## Use")[0]
+    for row in (
+        "| the base | 5.124 | 1.987 |",
+        "| this model | 3.987 | 1.552 |",
+        "| copies of a tweet | 3.5% | 6.1% |",
+        "| copies among what passes the screen | 0.0% | |",
+        "| different pairs of words (distinct-2) | 71.3% | 80.3% |",
+        "| near-repeats of each other | 1.5% | 0.5% |",
+        "| taken for the author's | 90.2% | 95.0% |",
+    ):
+        assert f"\n{row}\n" in evaluation
+    assert "its loss is 3.146 nats" in evaluation
+    assert "What 200 of its texts" in evaluation
+    assert "5 accounts apart" in evaluation
+    assert "95% of what real tweets do" in evaluation
+    assert "Beware" not in card
+
+
+def test_a_model_that_should_not_be_trusted_says_so_first() -> None:
+    card = render(replace(CARD, evaluation=replace(EVALUATION, copied=0.43, heldout_model=5.12)))
+    warning = card.split("</div>\n\n")[1].split("\n\n")[0]
+    assert warning.startswith("> **Beware.** This model memorises: 43% of its texts copy a tweet")
+    assert "no better than its base: its loss on tweets held out is 5.120 nats per token, the base's 5.124" in warning
+
+
+def test_without_a_contest_the_card_says_so() -> None:
+    card = render(replace(CARD, evaluation=replace(EVALUATION, accounts=0, author=0.0, author_real=0.0)))
+    assert "| taken for the author's | | |" in card
+    assert "There were no texts that a classifier could have told apart." in card
 
 
 HOSTILE = "A|B <script>alert(1)</script>\n# RETWEETS [x](javascript:y) `code` **bold** ---\n| new | row |"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bot.errors import BadInput
@@ -7,7 +9,7 @@ NANO, GPT2 = 7_000_000, 124_000_000
 
 
 def test_a_small_base_learns_at_a_high_rank_and_its_embedding_too() -> None:
-    small, large = default_recipe(NANO, 40_000, 1_400), default_recipe(GPT2, 40_000, 1_400)
+    small, large = default_recipe(NANO, 6, 40_000, 1_400), default_recipe(GPT2, 12, 40_000, 1_400)
     assert small.rank > large.rank
     assert small.embedding_rank > large.embedding_rank == 0
 
@@ -15,10 +17,24 @@ def test_a_small_base_learns_at_a_high_rank_and_its_embedding_too() -> None:
 @pytest.mark.parametrize(("tokens_per_tweet", "batch"), [(5, 16), (16, 8), (32, 4), (360, 4)])
 def test_steps_see_about_as_many_tokens_whatever_the_tweets_length(tokens_per_tweet: int, batch: int) -> None:
     for tweets in (100, 3_000):
-        assert default_recipe(NANO, tokens_per_tweet * tweets, tweets).batch_tweets == batch
+        assert default_recipe(NANO, 6, tokens_per_tweet * tweets, tweets).batch_tweets == batch
 
 
 def test_overrides() -> None:
     assert with_overrides(Recipe(), {"epochs": 1}) == Recipe(epochs=1)
     with pytest.raises(BadInput, match="no speed, volume"):
         with_overrides(Recipe(), {"volume": 1, "speed": 11})
+
+
+@pytest.mark.parametrize(("layers", "first"), [(1, 0), (2, 1), (6, 4), (12, 8), (16, 11)])
+def test_fast_trains_the_top_third_of_the_layers_and_no_embedding(layers: int, first: int) -> None:
+    for parameters in (NANO, GPT2):
+        usual = default_recipe(parameters, layers, 40_000, 1_400)
+        fast = default_recipe(parameters, layers, 40_000, 1_400, preset="fast")
+        assert fast == replace(usual, first_layer=first, embedding_rank=0)
+
+
+def test_a_gpu_sees_more_tweets_at_once_but_an_epoch_keeps_its_steps() -> None:
+    few, many = (default_recipe(GPT2, 12, 30 * tweets, tweets, on_gpu=True).batch_tweets for tweets in (400, 30_000))
+    assert (few, many) == (400 // 20, round(3072 / 30))
+    assert default_recipe(GPT2, 12, 30 * 40, 40, on_gpu=True) == default_recipe(GPT2, 12, 30 * 40, 40)

@@ -1,7 +1,10 @@
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.lm.screening import LONGEST, Screen, is_broken
+from bot.lm.screening import LONGEST, Screen, is_broken, repeats
 
 TWEETS = [
     "The heron by the canal has opinions about bread and none of them are kind today",
@@ -62,6 +65,24 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
     assert reason("パン屋の話をしよう、昨日の駅前で会った人のこと") is None
 
 
+def test_eight_letters_in_a_row_are_a_copy_where_words_are_not_spaced() -> None:
+    own = "昨日の駅前で会った人のことを話そうと思ったけれど忘れてしまった"
+    assert reason(f"{own}今日も静かに歌い") == "copy"
+    assert reason(f"{own}今日も静かに歌う") is None
+    assert reason("ฉันชอบกาแฟและขนมปังมากกว่าชา ฝนตกหนักมาก") is None, "twelve letters of Thai are four words"
+
+
+def test_a_bare_sign_is_a_word_of_a_run() -> None:
+    tweet = "Bread & salt & rain & soup & more were had by all of us in the old harbour town last night"
+    assert Screen([tweet]).check("Salt & rain & soup & more were sung of at length while nobody was listening").reason == "copy"
+    assert Screen([tweet]).check("Salt and rain and soup and more were sung of at length while nobody was listening").ok
+
+
+def test_two_of_three_words_are_sixty_percent() -> None:
+    assert reason("My kettle waits") == "copy"
+    assert reason("My tram waits") is None
+
+
 def test_a_fragment_of_two_words_is_a_copy_where_a_tweet_has_it() -> None:
     assert reason("thank you") == "copy"
     assert reason("kettle answer") is None
@@ -87,6 +108,73 @@ def test_broken() -> None:
 def test_repeats_of_recent_posts() -> None:
     assert reason("An old tram forgets everything tonight", "an old tram forgets everything, tonight!") == "repeat"
     assert reason("An old tram forgets everything tonight", "The umbrella remembers all of it") is None
+
+
+def test_what_nearly_says_the_same_is_counted() -> None:
+    same = ["An old tram forgets everything tonight", "an old tram forgets everything, tonight!"]
+    assert repeats([*same, "The umbrella remembers all of it", "Fog", "🦉"]) == 2
+    assert repeats(["🦉", "🦉", "Fog", "fog!"]) >= 3
+    assert repeats([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "found"),
+    [
+        ("goat", "The GOAT, again", True),
+        ("goat", "#goat_", True),
+        ("goat", "ｇｏａｔ", True),
+        ("goat", "go\u200bat", True),
+        ("goat", "Two goats", False),
+        ("goat", "scapegoat", False),
+        ("old  goat", "An old goat waits", True),
+        ("old goat", "An old grey goat waits", False),
+        ("don't", "I don’t think so", True),
+        ("c++", "C++ is fine", True),
+        ("山羊", "今日の山羊は元気", True),
+        ("goat", "今日のgoatは元気", True),
+    ],
+)
+def test_blocked_words(word: str, text: str, found: bool) -> None:
+    assert Screen([], blocked=[word]).check(text).reason == ("blocked" if found else None)
+
+
+def test_no_blocked_words_block_nothing() -> None:
+    assert Screen([], blocked=["", "  "]).check("A goat").ok
+
+
+def test_a_formula_of_the_author_does_not_block_what_follows_it() -> None:
+    """Every tweet begins alike; what is new in a text is the greater part of it."""
+    rest = ["waiting on geese", "all is calm here", "two prams and a tuba", "nobody came today", "the bell is missing"]
+    tweets = [f"Log of the ferry, day {day}: {what}" for day, what in enumerate(rest)]
+    assert Screen(tweets).check("Log of the ferry, day 77: one goat asked for his money back and got it").ok
+
+
+def longest_run(text: list[str], tweet: list[str]) -> int:
+    """The plainest way to find the longest common run."""
+    best = 0
+    for at in range(len(text)):
+        for there in range(len(tweet)):
+            length = 0
+            while at + length < len(text) and there + length < len(tweet) and text[at + length] == tweet[there + length]:
+                length += 1
+            best = max(best, length)
+    return best
+
+
+VOCABULARY = st.sampled_from(["heron", "Canal", "bread,", "kettle", "&", "rain", "goat!", "don't", "🦉"])
+SENTENCES = st.lists(VOCABULARY, min_size=1, max_size=24).map(" ".join)
+LETTERS = st.text(st.sampled_from("夜のパン屋は歌う、"), min_size=1, max_size=24)
+
+
+@given(st.one_of(st.tuples(SENTENCES, st.lists(SENTENCES, max_size=6)), st.tuples(LETTERS, st.lists(LETTERS, max_size=6))))
+def test_what_passes_is_no_copy_by_the_plainest_check_either(case: tuple[str, list[str]]) -> None:
+    text, tweets = case
+    if not Screen(tweets).check(text).ok:
+        return
+    for tweet in tweets:
+        assert longest_run(text.split(), tweet.split()) < 8
+        units, there = (re.findall(r"[a-z']+|[^\W a-z]", t.lower()) for t in (text, tweet))
+        assert longest_run(units, there) < min(8, 0.6 * len(units)) or not units
 
 
 @given(st.lists(st.sampled_from(["heron", "canal", "bread", "kettle", "tram", "rain", "goat"]), min_size=8, max_size=30), st.data())

@@ -61,6 +61,7 @@ async def add_model(database: Database, character_id: int, job_id: int) -> int:
             seconds=1.5,
             files={"a.safetensors": "ff"},
             samples=("Fish.",),
+            evaluation={"copies": 0.01},
             now=NOON,
         )
 
@@ -126,6 +127,7 @@ async def test_versions_are_counted_per_character_and_one_speaks(database: Datab
     assert (active.active_model_id, active.name) == (second, "Grey Heron")
     model = await models.get(second)
     assert model is not None
+    assert model.evaluation == {"copies": 0.01}
     assert (model.recipe, model.files, model.samples) == ({"rank": 16}, {"a.safetensors": "ff"}, ("Fish.",))
 
 

@@ -1,0 +1,71 @@
+"""One whole process of `benchmarks.cold_start`: from nothing to the first token, then out. Imports nothing but what its contestant needs.
+
+python -m benchmarks.first_token <contestant> <base or model folder> <adapter or converted folder>
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_PROMPT = "My dream is"
+
+
+def transformers(model: str, _unused: str) -> None:
+    """A model and its tokenizer as transformers loads them."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    loaded.generate(**tokenizer(_PROMPT, return_tensors="pt"), do_sample=True, max_new_tokens=1, pad_token_id=tokenizer.eos_token_id)
+
+
+def pipeline(model: str, _unused: str) -> None:
+    """The pipeline of a model card."""
+    import torch
+    from transformers import pipeline as make
+
+    make("text-generation", model=model, dtype=torch.float32)(_PROMPT, max_new_tokens=1)
+
+
+def ctranslate2(model: str, converted: str) -> None:
+    """CTranslate2, of a model that has been converted before."""
+    import ctranslate2 as engine
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(Path(model) / "tokenizer.json"))
+    prompt = ["<|endoftext|>", *tokenizer.encode(_PROMPT, add_special_tokens=False).tokens]
+    engine.Generator(converted, device="cpu").generate_batch([prompt], max_length=1, sampling_topk=50)
+
+
+def mynah(base: str, adapter: str) -> None:
+    """The base and one character of Mynah."""
+    from bot.lm.base import load_base
+    from bot.lm.generation import Speaker
+
+    speaker = Speaker(load_base(base))
+    speaker.begin(adapter, _PROMPT, [1])
+    speaker.step()
+
+
+CONTESTANTS: dict[str, Callable[[str, str], None]] = {
+    "transformers": transformers,
+    "transformers pipeline": pipeline,
+    "CTranslate2 int8": ctranslate2,
+    "Mynah": mynah,
+}
+
+
+def main() -> None:
+    """Speak, tell that it is done, and then how much memory it took."""
+    CONTESTANTS[sys.argv[1]](sys.argv[2], sys.argv[3])
+    print("spoken", flush=True)
+
+    from benchmarks.child import peak_rss_mb
+
+    print(peak_rss_mb())
+
+
+if __name__ == "__main__":
+    main()

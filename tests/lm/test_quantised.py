@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from bot.lm.base import load_base
+from bot.lm.decoder import likelihoods
+from bot.lm.quantised import Plain, Quantised, Resident, can_quantise
+from tests.lm.conftest import sentences
+
+pytestmark = pytest.mark.skipif(not can_quantise(), reason="this processor has no product of bytes")
+
+
+def rows(count: int, width: int) -> torch.Tensor:
+    """Rows of very different sizes, some far from zero."""
+    generator = torch.Generator().manual_seed(count)
+    return torch.randn(count, width, generator=generator) * torch.logspace(-3, 3, count)[:, None] + torch.linspace(-2, 2, count)[:, None]
+
+
+@pytest.mark.parametrize("kind", [Quantised, Plain])
+@pytest.mark.parametrize(("inputs", "outputs"), [(768, 2304), (256, 1024), (24, 40)])
+def test_a_row_does_not_depend_on_the_others(kind: type[Quantised] | type[Plain], inputs: int, outputs: int) -> None:
+    product = kind(torch.randn(outputs, inputs), torch.randn(outputs))
+    x = rows(19, inputs)
+    alone = torch.cat([product(x[i : i + 1]) for i in range(19)])
+    for count in (2, 5, 8, 16, 19):
+        assert torch.equal(product(x[:count]), alone[:count])
+
+
+def test_the_product_is_close_and_scales_are_each_rows_and_channels_own() -> None:
+    matrix, bias = (torch.randn(128, 64) * torch.logspace(-3, 3, 64)).T, torch.randn(64)
+    x = rows(9, 128)
+    exact = x @ matrix.T + bias
+    error = (Quantised(matrix, bias)(x) - exact).abs()
+    size = x.norm(dim=-1)[:, None] * matrix.norm(dim=-1)
+    assert (error / size).max() < 0.003
+
+
+def test_a_row_of_zeros_gives_the_bias() -> None:
+    bias = torch.randn(6)
+    assert torch.allclose(Quantised(torch.randn(6, 16), bias)(torch.zeros(1, 16)), bias)
+
+
+def test_the_loss_hardly_moves() -> None:
+    base = load_base("nano", dtype=torch.float32)
+    texts = sentences()
+    told = [([base.tokenizer.start, *base.tokenizer.encode(text), base.tokenizer.end], 1) for text in texts]
+    tokens = sum(len(ids) - 1 for ids, _ in told)
+    with torch.inference_mode():
+        exact, packed = (sum(likelihoods(Resident(base, quantised=q), told)) / tokens for q in (False, True))
+    assert abs(exact - packed) < 0.01
+
+
+def test_no_copy_in_floats_is_kept() -> None:
+    base = load_base("nano", dtype=torch.float32)
+    resident = Resident(base, quantised=True)
+    kept = resident.network.weights  # type: ignore[attr-defined]  # nano is described
+    assert not {f"{name}.weight" for name in (*base.network.linears, base.network.head, base.network.embedding)} & set(kept)
