@@ -5,6 +5,12 @@ FROM python:3.11-slim AS build
 # wheels (its "Get Started" page names it) as this argument: docker build --build-arg EXTRA_INDEX_URL=… .
 ARG EXTRA_INDEX_URL=""
 
+# For the kernels in C; the image that runs needs no compiler.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends gcc libc6-dev \
+    && rm --recursive /var/lib/apt/lists/*
+
 WORKDIR /src
 RUN python -m venv /opt/mynah
 COPY pyproject.toml constraints.txt README.md LICENSE ./

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bot.errors import BadInput
 from bot.lm.base import Base, load_base
-from bot.lm.decoder import SLOTS, Decoder, Row, likelihoods
+from bot.lm.company import Row
+from bot.lm.decoder import SLOTS, Decoder, likelihoods
 from bot.lm.quantised import Resident
 from bot.lm.sampling import Manner, choices, manner_of, penalise
 from bot.lm.screening import LONGEST, is_broken
@@ -236,10 +237,12 @@ class Speaker:
     def _choose(self, texts: list[_Text], logits: Tensor) -> Tensor:
         chances = torch.cat([text.chance() for text in texts])
         manners = [text.telling.manner for text in texts]
+        if manners.count(manners[0]) == len(manners):
+            return choices(logits, chances, manners[0])
         chosen = torch.empty(len(texts), dtype=torch.long)
         for manner in set(manners):
             mine = torch.tensor([m == manner for m in manners])
-            chosen[mine] = choices(logits[mine], chances[mine], temperature=manner.temperature, top_p=manner.top_p, top_k=manner.top_k)
+            chosen[mine] = choices(logits[mine], chances[mine], manner)
         return chosen
 
     def _admit(self) -> None:

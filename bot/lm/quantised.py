@@ -12,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from bot.lm.base import Base
+from bot.lm.kernels import Matrix, are_usable
 from bot.lm.network import Network, StoredNetwork
 
 Product = Callable[[Tensor], Tensor]
 """`[rows, inputs]` → `[rows, outputs]`, the bias included."""
 SMALLEST = 30_000_000
-"""Numbers in the smallest base that is quantised: below, what surrounds the products costs more than they do."""
+"""Numbers in the smallest base that torch quantises: below, what surrounds the products costs more than they do. The kernels always do."""
 _ROWS = 8
 """Rows that a product of floats has, always: with another number the last bits would differ."""
 _TINY = 1e-30
@@ -28,22 +29,27 @@ class Resident:
 
     def __init__(self, base: Base, *, quantised: bool | None = None) -> None:
         """`quantised`: None = where it is faster."""
+        on_cpu = base.device.type == "cpu"
         if quantised is None:
-            quantised = base.parameters >= SMALLEST and base.device.type == "cpu" and can_quantise()
+            quantised = on_cpu and (are_usable() or (base.parameters >= SMALLEST and can_quantise()))
         source = base.network
         self.name, self.tokenizer, self.context, self.device = base.name, base.tokenizer, base.context, base.device
         self.parameters = base.parameters
         self.dtype = base.dtype if base.device.type == "cuda" else torch.float32
-        self.products = {name: self._product(source, name, quantised=quantised) for name in (*source.linears, source.head)}
-        self.network = _remainder(source, self.dtype) if isinstance(source, StoredNetwork) else source
         if not isinstance(source, StoredNetwork):
             self.dtype = base.dtype
+        self.native = quantised and self.dtype == torch.float32 and are_usable()
+        """Whether every product is a `Matrix` of the kernels."""
+        self.products = {name: self._product(source, name, quantised=quantised) for name in (*source.linears, source.head)}
+        self.network = _remainder(source, self.dtype) if isinstance(source, StoredNetwork) else source
         self._embedding = source.matrix(source.embedding)
         if quantised:
             self._embedding = self._embedding.half()
 
     def _product(self, network: Network, name: str, *, quantised: bool) -> Product:
         matrix, bias = network.matrix(name), network.bias(name)
+        if self.native:
+            return Matrix(matrix, bias)
         if quantised:
             return Quantised(matrix, bias)
         return Plain(matrix.to(self.dtype), None if bias is None else bias.to(self.dtype))

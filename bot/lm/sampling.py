@@ -36,12 +36,12 @@ def penalise(logits: Tensor, seen: Sequence[int], penalty: float) -> None:
         logits[ids] = torch.where(old < 0, old * penalty, old / penalty)
 
 
-def choices(logits: Tensor, chances: Tensor, *, temperature: float, top_p: float, top_k: int) -> Tensor:
+def choices(logits: Tensor, chances: Tensor, manner: Manner) -> Tensor:
     """For each row the token that its chance in [0, 1) falls on, among the `top_k` likeliest that make up `top_p`."""
-    best, ids = torch.topk(logits, min(top_k, logits.shape[-1]))
-    shares = (best.double() / temperature).softmax(-1)
+    best, ids = torch.topk(logits, min(manner.top_k, logits.shape[-1]))
+    shares = (best.double() / manner.temperature).softmax(-1)
     before = shares.cumsum(-1) - shares
-    shares = shares.masked_fill(before >= top_p, 0.0)
+    shares = shares.masked_fill(before >= manner.top_p, 0.0)
     reached = shares.cumsum(-1)
     at = (reached <= chances.double()[:, None] * reached[:, -1:]).sum(-1)
     return ids.gather(-1, at.clamp(max=ids.shape[-1] - 1)[:, None])[:, 0]

@@ -15,6 +15,18 @@ _JOINER = "\u200d"
 _ASCII = frozenset(bytes([b]) for b in range(0x20, 0x7F))
 
 
+def _taken_apart(piece: bytes) -> tuple[frozenset[bytes], bytes]:
+    """The characters of a piece, and what is left at its end; bytes that are no character stand for themselves, and fit nowhere."""
+    wholes, at = set(), 0
+    while at < len(piece):
+        length = next((n for n, least in ((4, 0xF0), (3, 0xE0), (2, 0xC0)) if piece[at] >= least), 1)
+        if at + length > len(piece):
+            break
+        wholes.add(piece[at : at + length])
+        at += length
+    return frozenset(wholes), piece[at:]
+
+
 class Pieces:
     """What each token of a vocabulary spells, shared by all characters on one base."""
 
@@ -24,8 +36,8 @@ class Pieces:
         self.spelt = spelt
         self.plain = torch.zeros(size, dtype=torch.bool)
         """Marks tokens of ASCII alone, which may stand wherever a character begins."""
-        self.beginning: list[int] = []
-        """Other tokens that begin with a character."""
+        self.beginning: list[tuple[int, frozenset[bytes], bytes]] = []
+        """Other tokens that begin with a character: number, the whole characters in it, and the bytes of an unfinished one at its end."""
         self.going_on: list[int] = []
         """Tokens that begin inside a character."""
         for token, piece in enumerate(spelt):
@@ -36,7 +48,7 @@ class Pieces:
             elif 0x80 <= piece[0] < 0xC0:
                 self.going_on.append(token)
             else:
-                self.beginning.append(token)
+                self.beginning.append((token, *_taken_apart(piece)))
 
 
 class Spelling:
@@ -48,7 +60,8 @@ class Spelling:
         self._parts = {whole[:at] for whole in self._wholes for at in range(1, len(whole))}
         self._following: dict[bytes, list[int]] = {}
         self._at_start = pieces.plain.clone()
-        self._at_start[[t for t in pieces.beginning if self.after(b"", t) is not None]] = True
+        fitting = [t for t, wholes, rest in pieces.beginning if wholes <= self._wholes and (not rest or rest in self._parts)]
+        self._at_start[fitting] = True
 
     def allowed(self, part: bytes) -> Tensor:
         """Marks the tokens that may follow these bytes of an unfinished character, or, after b"", the last whole one."""

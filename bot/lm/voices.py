@@ -1,14 +1,17 @@
 """What is kept in memory of the characters that spoke lately: each one's numbers, 16 bits wide, in one piece that is quick to copy."""
 
+import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
+from bot.errors import TrainingError
 from bot.lm.adapter import ADAPTER, BIAS
 from bot.lm.spelling import Pieces, Spelling, read_alphabet
 
@@ -16,8 +19,8 @@ _PREFIX = "base_model.model."
 _A, _B, _BIAS = ".lora_A.weight", ".lora_B.weight", "bias"
 
 Layout = tuple[tuple[str, tuple[int, ...]], ...]
-"""Names and shapes of what lies in one piece, one after the other: for each module with a pair, A turned to `[inputs, rank]` and B turned
-to `[rank, outputs]`, for that is how rows are multiplied by them fastest; the bias `[vocabulary]` last."""
+"""Names and shapes of what lies in one piece, one after the other, as in the files: for each module with a pair, A `[rank, inputs]` and B
+`[outputs, rank]`; the bias `[vocabulary]` last."""
 Pair = tuple[Tensor, Tensor]
 
 
@@ -52,17 +55,29 @@ class Voices:
         return voice
 
     def _load(self, folder: Path) -> Voice:
-        stored = load_file(folder / ADAPTER)
-        tensors = {n.removeprefix(_PREFIX): t.T for n, t in stored.items() if n.endswith((_A, _B))}
-        tensors[_BIAS] = load_file(folder / BIAS)[_BIAS]
-        layout = tuple((name, tuple(tensor.shape)) for name, tensor in tensors.items())
-        numbers = torch.empty(size_of(layout), dtype=torch.float16)
-        for name, place in laid_out(numbers[None], layout).items():
-            place[0].copy_(tensors[name])
+        with (folder / ADAPTER).open("rb") as adapter, (folder / BIAS).open("rb") as bias:
+            stored = _contents(adapter)
+            layout = (*stored, *_contents(bias))
+            room = memoryview(bytearray(2 * size_of(layout)))
+            end = 2 * size_of(stored)
+            if adapter.readinto(room[:end]) + bias.readinto(room[end:]) != len(room):
+                raise TrainingError(f"The files of {folder} are shorter than they say: train this character again.")
         spelling = Spelling(self._pieces, read_alphabet(folder))
         barred = ~spelling.allowed(b"")
         barred[self._endings] = False
-        return Voice(layout, numbers, spelling, barred)
+        return Voice(layout, torch.frombuffer(room, dtype=torch.float16), spelling, barred)
+
+
+def _contents(file: BinaryIO) -> Layout:
+    """What lies in a safetensors file of 16-bit numbers, in order; the file stands at the first number afterwards.
+
+    Read here because safetensors makes a tensor of each piece, which takes four times as long as all the rest.
+    """
+    header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    pieces = sorted((entry["data_offsets"], name, entry) for name, entry in header.items() if name != "__metadata__")
+    if any(entry["dtype"] != "F16" for _, _, entry in pieces):
+        raise TrainingError(f"{file.name} has numbers that are not 16 bits wide: train this character again.")
+    return tuple((name.removeprefix(_PREFIX), tuple(entry["shape"])) for _, name, entry in pieces)
 
 
 def size_of(layout: Layout) -> int:
@@ -79,7 +94,20 @@ def laid_out(numbers: Tensor, layout: Layout) -> dict[str, Tensor]:
     return views
 
 
+def pairs_at(voice: Voice, modules: Sequence[str]) -> list[tuple[int, int, int, int]]:
+    """Where each module's A, B and bias lie in memory, and the rank: 0 for what the character has not. The last module has the bias."""
+    starts, ranks, at = {}, {}, voice.numbers.data_ptr()
+    for name, shape in voice.layout:
+        starts[name], ranks[name] = at, shape[0]
+        at += prod(shape) * voice.numbers.itemsize
+    found = []
+    for module in modules:
+        a, b = module + _A, module + _B
+        found.append((starts.get(a, 0), starts.get(b, 0), starts[_BIAS] if module == modules[-1] else 0, ranks.get(a, 0)))
+    return found
+
+
 def pairs_of(views: dict[str, Tensor]) -> tuple[dict[str, Pair], Tensor]:
     """Module → A `[rows, inputs, rank]` and B `[rows, rank, outputs]`; and the bias `[rows, vocabulary]`."""
     modules = [name.removesuffix(_A) for name in views if name.endswith(_A)]
-    return {module: (views[module + _A], views[module + _B]) for module in modules}, views[_BIAS]
+    return {module: (views[module + _A].mT, views[module + _B].mT) for module in modules}, views[_BIAS]

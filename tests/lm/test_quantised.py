@@ -3,9 +3,11 @@ import torch
 
 from bot.lm.base import load_base
 from bot.lm.decoder import likelihoods
+from bot.lm.kernels import Matrix, are_usable
 from bot.lm.quantised import Plain, Quantised, Resident, can_quantise
-from tests.lm.conftest import sentences
+from bot.sample import TWEETS
 
+needs_kernels = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX-512 VNNI")
 pytestmark = pytest.mark.skipif(not can_quantise(), reason="this processor has no product of bytes")
 
 
@@ -15,9 +17,9 @@ def rows(count: int, width: int) -> torch.Tensor:
     return torch.randn(count, width, generator=generator) * torch.logspace(-3, 3, count)[:, None] + torch.linspace(-2, 2, count)[:, None]
 
 
-@pytest.mark.parametrize("kind", [Quantised, Plain])
+@pytest.mark.parametrize("kind", [Quantised, Plain, pytest.param(Matrix, marks=needs_kernels)])
 @pytest.mark.parametrize(("inputs", "outputs"), [(768, 2304), (256, 1024), (24, 40)])
-def test_a_row_does_not_depend_on_the_others(kind: type[Quantised] | type[Plain], inputs: int, outputs: int) -> None:
+def test_a_row_does_not_depend_on_the_others(kind: type[Quantised] | type[Plain] | type[Matrix], inputs: int, outputs: int) -> None:
     product = kind(torch.randn(outputs, inputs), torch.randn(outputs))
     x = rows(19, inputs)
     alone = torch.cat([product(x[i : i + 1]) for i in range(19)])
@@ -41,7 +43,7 @@ def test_a_row_of_zeros_gives_the_bias() -> None:
 
 def test_the_loss_hardly_moves() -> None:
     base = load_base("nano", dtype=torch.float32)
-    texts = sentences()
+    texts = [line.split("\t")[1] for line in TWEETS.read_text(encoding="utf-8").splitlines()[1:101]]
     told = [([base.tokenizer.start, *base.tokenizer.encode(text), base.tokenizer.end], 1) for text in texts]
     tokens = sum(len(ids) - 1 for ids, _ in told)
     with torch.inference_mode():

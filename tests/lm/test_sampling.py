@@ -19,7 +19,7 @@ from bot.lm.sampling import COOL, Manner, choices, manner_of, penalise
 def test_choices_are_drawn_from_the_exact_distribution() -> None:
     logits = torch.tensor([3.0, 1.0, 2.0, 0.0, -1.0]).expand(100_000, 5)
     chances = (torch.arange(100_000) + 0.5) / 100_000
-    drawn = choices(logits, chances, temperature=0.8, top_p=0.92, top_k=4).bincount(minlength=5) / 100_000
+    drawn = choices(logits, chances, Manner(temperature=0.8, top_p=0.92, top_k=4)).bincount(minlength=5) / 100_000
     shares = (torch.tensor([3.0, 1.0, 2.0, 0.0]) / 0.8).softmax(-1)
     # The likeliest first: 0.72, 0.21, 0.06, 0.02; what begins at or after 0.92 is left out.
     assert shares[[0, 2]].sum() > 0.92
@@ -31,7 +31,7 @@ def test_choices_are_drawn_from_the_exact_distribution() -> None:
 @given(st.lists(st.floats(-30, 30), min_size=1, max_size=8), st.floats(0, 0.9999999), st.integers(1, 9), st.floats(0.01, 1.0))
 def test_a_choice_is_among_the_likeliest(values: list[float], chance: float, top_k: int, top_p: float) -> None:
     logits = torch.tensor([[*values, -torch.inf]])
-    chosen = choices(logits, torch.tensor([chance]), temperature=1.0, top_p=top_p, top_k=top_k)
+    chosen = choices(logits, torch.tensor([chance]), Manner(temperature=1.0, top_p=top_p, top_k=top_k))
     value = logits[0, chosen[0]]
     assert (logits[0] > value).sum() < top_k
     assert torch.isfinite(value)
@@ -54,15 +54,17 @@ def test_the_distribution_is_that_of_transformers(penalty: float, temperature: f
     penalise(ours, seen, penalty)
     count = 200_000
     chances = (torch.arange(count) + 0.5) / count
-    drawn = choices(ours.expand(count, -1), chances, temperature=temperature, top_p=top_p, top_k=top_k).bincount(minlength=60) / count
+    drawn = (
+        choices(ours.expand(count, -1), chances, Manner(temperature=temperature, top_p=top_p, top_k=top_k)).bincount(minlength=60) / count
+    )
     torch.testing.assert_close(drawn, theirs, rtol=0, atol=2e-5)
 
 
 def test_a_row_depends_on_its_own_chance_alone() -> None:
     logits = torch.randn(7, 90, generator=torch.Generator().manual_seed(1))
     chances = torch.rand(7, generator=torch.Generator().manual_seed(2))
-    together = choices(logits, chances, temperature=0.9, top_p=0.9, top_k=40)
-    alone = [choices(logits[i : i + 1], chances[i : i + 1], temperature=0.9, top_p=0.9, top_k=40) for i in range(7)]
+    together = choices(logits, chances, Manner(temperature=0.9, top_p=0.9, top_k=40))
+    alone = [choices(logits[i : i + 1], chances[i : i + 1], Manner(temperature=0.9, top_p=0.9, top_k=40)) for i in range(7)]
     assert torch.equal(together, torch.cat(alone))
 
 

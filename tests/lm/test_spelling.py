@@ -69,3 +69,11 @@ def test_byte_fallback_tokens_are_parts() -> None:
 def test_the_alphabet_is_what_was_written_and_can_be_seen(tmp_path: Path) -> None:
     write_alphabet(tmp_path, ["naïve\u202e 東", "東\ufffd é 👩\u200d👧"])
     assert read_alphabet(tmp_path) == "éï\u200d東👧👩"
+
+
+@given(st.lists(st.binary(min_size=1, max_size=6), min_size=1, max_size=30), st.text("aé東🦉ß", max_size=4))
+def test_what_may_begin_is_what_can_be_spelt(spelt: list[bytes], alphabet: str) -> None:
+    spelling = Spelling(Pieces(spelt, len(spelt)), alphabet)
+    marks = spelling.allowed(b"").tolist()
+    for token, piece in enumerate(spelt):
+        assert marks[token] == (not 0x80 <= piece[0] < 0xC0 and spelling.after(b"", token) is not None)

@@ -1,0 +1,58 @@
+"""Texts on their way together, and what is done for each of them in its own character."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from bot.lm.voices import Voice
+
+
+@dataclass(eq=False)
+class Row:
+    """A text on its way."""
+
+    voice: Voice
+    slot: int
+    length: int
+    """Tokens in the cache."""
+    token: int
+    """The next one that goes in."""
+
+
+class Told(Protocol):
+    """Tokens of one character, side by side."""
+
+    def embed(self, ids: Tensor, embedded: Tensor) -> None:
+        """Add the character's part to the base's embeddings `[T, width]` of these tokens."""
+
+    def linear(self, name: str, x: Tensor) -> Tensor:
+        """The output `[T, outputs]` of a layer of the base with the character's part."""
+
+
+class Company(Protocol):
+    """Rows, each with its own character. No row's numbers depend on the others."""
+
+    def join(self, rows: list[Row]) -> None:
+        """So many more, all of one character."""
+
+    def leave(self, row: Row) -> None:
+        """One less."""
+
+    def gather(self) -> list[Row]:
+        """The rows in the order in which they lie from now on, until one joins or leaves."""
+
+    def embed(self, ids: Tensor, embedded: Tensor) -> None:
+        """As `Told.embed`, for one token of each row."""
+
+    def linear(self, name: str, x: Tensor) -> Tensor:
+        """As `Told.linear`, for one token of each row; the output layer's is not complete before `finish`."""
+
+    def attend(self, cache: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Put each row's key and value into its slot of a layer's cache `[2, slots, key_heads, positions, head_width]`, and look."""
+
+    def finish(self, logits: Tensor) -> None:
+        """Make the logits each character's own."""
+
+    def alone(self, voice: Voice, tokens: int) -> Told:
+        """For so many tokens of one character."""

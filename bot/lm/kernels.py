@@ -1,0 +1,101 @@
+"""Two steps of speaking in C (`kernels.c`): a linear layer on 8 bits with each row's own pair added, and attention of a token for each row.
+
+What torch offers for the same takes some sixteen calls for each layer, which together cost as much as the products themselves. The library
+is built when Mynah is installed, where there is a C compiler; without it, and on processors without AVX-512 VNNI, torch does the work.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+_DEEP, _WIDE = 4, 64
+"""Packed weights have so many inputs together, and so many outputs beside each other."""
+_TINY = 1e-30
+_P, _N = ctypes.c_void_p, ctypes.c_int64
+
+
+class _Matrix(ctypes.Structure):
+    _fields_ = (("inputs", _N), ("outputs", _N), ("weights", _P), ("scales", _P), ("sums", _P), ("bias", _P))
+
+
+class _Attention(ctypes.Structure):
+    _fields_ = (
+        *((name, _P) for name in ("q", "k", "v", "keys", "values", "slots", "lengths", "out", "shares")),
+        *((name, _N) for name in ("heads", "key_heads", "width", "room", "q_stride", "k_stride", "v_stride")),
+    )
+
+
+class Matrix:
+    """A matrix `[outputs, inputs]` and a bias `[outputs]`, packed on 8 bits: every output has its own scale."""
+
+    def __init__(self, matrix: Tensor, bias: Tensor | None) -> None:
+        """Pack it."""
+        wide = matrix.detach().float().contiguous()
+        outputs, inputs = wide.shape
+        scales = wide.abs().amax(1).clamp_min_(_TINY).div_(127)
+        whole = torch.zeros(-(-outputs // _WIDE) * _WIDE, -(-inputs // _DEEP) * _DEEP, dtype=torch.int8)
+        whole[:outputs, :inputs] = (wide / scales[:, None]).round_()
+        numbers = torch.zeros(3, len(whole))
+        numbers[0, :outputs] = scales
+        numbers[1, :outputs] = whole[:outputs].sum(1).float() * scales
+        if bias is not None:
+            numbers[2, :outputs] = bias.detach().float()
+        self._weights = whole.view(len(whole) // _WIDE, _WIDE, -1, _DEEP).transpose(1, 2).contiguous()
+        self._numbers = numbers
+        self.inputs, self.outputs = inputs, outputs
+        self._packed = _Matrix(inputs, outputs, self._weights.data_ptr(), *(line.data_ptr() for line in numbers))
+        self._at = ctypes.addressof(self._packed)
+
+    def __call__(self, x: Tensor, pairs: int | None = None) -> Tensor:
+        """`[rows, inputs]` → `[rows, outputs]`; `pairs`: address of `[rows, 4]` whole numbers, see `bot.lm.voices.pairs_at`."""
+        if not x.is_contiguous():
+            x = x.contiguous()
+        y = torch.empty(len(x), self.outputs)
+        if _library().mynah_linear(self._at, x.data_ptr(), len(x), pairs, y.data_ptr(), torch.get_num_threads()):
+            raise MemoryError
+        return y
+
+    def embed(self, ids: Tensor, embedded: Tensor, pairs: int) -> None:
+        """Add to embeddings `[rows, inputs]` of these tokens what each row's pair of this layer, the output's, makes of them."""
+        _library().mynah_embed(pairs, ids.data_ptr(), embedded.data_ptr(), *embedded.shape)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, *, cache: Tensor, slots: Tensor, lengths: Tensor) -> Tensor:
+    """Put each row's key and value `[rows, key_heads, width]` behind those in its slot of the cache, and look at all of them.
+
+    `cache`: `[2, slots, key_heads, room, width]`; `slots`, `lengths`: `[rows]`, whole numbers of 64 bits. Gives `[rows, heads * width]`.
+    """
+    rows, heads, width = q.shape
+    out = torch.empty(rows, heads * width)
+    keys, values = cache
+    call = _Attention(
+        q.data_ptr(), k.data_ptr(), v.data_ptr(), keys.data_ptr(), values.data_ptr(), slots.data_ptr(), lengths.data_ptr(), out.data_ptr(),
+        None, heads, k.shape[1], width, cache.shape[-2], q.stride(0), k.stride(0), v.stride(0),
+    )  # fmt: skip
+    if _library().mynah_attend(ctypes.byref(call), rows, torch.get_num_threads()):
+        raise MemoryError
+    return out
+
+
+def are_usable() -> bool:
+    """Whether the library was built, and this processor can do it."""
+    files = _files()
+    return bool(files) and bool(_library().mynah_supported())
+
+
+def _files() -> Sequence[Path]:
+    return sorted(Path(__file__).parent.glob("_kernels*.so"))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    library = ctypes.CDLL(str(_files()[0]))
+    if library.mynah_supported():
+        library.mynah_linear.argtypes = (_P, _P, _N, _P, _P, _N)
+        library.mynah_attend.argtypes = (_P, _N, _N)
+        library.mynah_embed.argtypes = (_P, _P, _P, _N, _N)
+    return library
