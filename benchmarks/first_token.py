@@ -41,10 +41,9 @@ def ctranslate2(model: str, converted: str) -> None:
 
 def mynah(base: str, adapter: str) -> None:
     """The base and one character of Mynah."""
-    from bot.lm.base import load_base
-    from bot.lm.generation import Speaker
+    from bot.lm.generation import load_speaker
 
-    speaker = Speaker(load_base(base))
+    speaker = load_speaker(base)
     speaker.begin(adapter, _PROMPT, [1])
     speaker.step()
 

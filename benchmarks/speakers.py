@@ -5,6 +5,7 @@ when `forced`, else at most). Everybody samples from the 50 likeliest tokens tha
 """
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -140,6 +141,7 @@ def _answer(turn: Turn, first: Job | None, say: Callable[[Job], int]) -> None:
 
 def ours(turn: Turn, job: Job) -> None:
     """Mynah's `Speaker`, with each row's own adapter. A forced text draws ends as any token, and goes on."""
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as in the process that speaks
     first = turn.begin()
     from bot.lm.base import load_base
     from bot.lm.generation import Speaker

@@ -88,20 +88,12 @@ FACTORS = [
     adapter(bias_rate=3e-3),
 ]
 ALL = ("sensanders", "gobiernodechile", "sixworderbot", "number10gov", "nasa", "everydayhealth", "shiikazuo")
+SEEDS = (0, 1, 2)
 EVERY = [Corpus(account, 300, 0) for account in ALL]
-VARIED = [Corpus("nasa", 100, 0), Corpus("everydayhealth", 100, 0), Corpus("sixworderbot", 300, 0), Corpus("sensanders", 300, 0)]
-AGAIN = [Corpus(account, 100, 1) for account in ("nasa", "everydayhealth", "number10gov", "sensanders")] + [
-    Corpus("sensanders", 800, 0),
-    Corpus("number10gov", 300, 1),
-]
-NARROWED = [
-    adapter(),
-    adapter(embedding_rank=0),
-    adapter(embedding_rank=16),
-    adapter(embedding_rank=0, learning_rate=4e-3),
-    adapter(embedding_rank=16, epochs=2),
-    FULL,
-]
+_SOME = (("nasa", 100), ("sixworderbot", 300), ("sensanders", 300))
+VARIED = [Corpus(account, tweets, seed) for seed in SEEDS for account, tweets in _SOME]
+LONG = [Corpus("sensanders", 1600, seed) for seed in SEEDS]
+FOR_LONG = [adapter(), adapter(epochs=2), adapter(batch_tweets=8), adapter(embedding_rank=0), adapter(learning_rate=1e-3)]
 
 
 def dataset_of(corpus: Corpus, data: Path) -> "Dataset":
@@ -327,7 +319,8 @@ def write_tables(runs: Sequence[dict[str, Any]], page: Path) -> None:
 STAGES: dict[str, tuple[list[Corpus], list[Arm]]] = {
     "rival": (EVERY, [Arm(HUGGINGTWEETS), adapter(), FULL]),
     "factors": (VARIED, FACTORS),
-    "narrowed": (AGAIN, NARROWED),
+    "long": (LONG, FOR_LONG),
+    "long rival": (LONG[:1], [Arm(HUGGINGTWEETS), FULL]),
 }
 
 

@@ -11,7 +11,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tokenizers import Tokenizer as TokenizerFile
 from torch import Tensor
-from torch.nn import functional
 
 from bot.bases import NANO, check_folder
 from bot.errors import BadInput
@@ -107,7 +106,7 @@ def _load_network(folder: Path, config: dict[str, Any], device: torch.device, dt
     weights = {n if n.startswith(("transformer.", "model.", "lm_head.")) else f"transformer.{n}": t for n, t in weights.items()}
     network = described(config, weights)
     _check_weights(folder, network)
-    _check_rest(folder, described(config, {n: t.to("meta") for n, t in weights.items()}))
+    _check_rest(folder, network)
     return network, sum(t.numel() for t in weights.values())
 
 
@@ -118,30 +117,32 @@ def _load_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def _check_weights(folder: Path, network: StoredNetwork) -> None:
-    """Whether every matrix is there and has its size."""
+    """Whether every matrix is there, and has its size with its bias."""
     shape = network.shape
     sizes = {n: (outputs, inputs) for n, (inputs, outputs) in network.linears.items()}
     sizes |= dict.fromkeys((network.embedding, network.head), (shape.vocabulary, shape.width))
     wrong = 0
     for name, size in sizes.items():
         try:
-            wrong += tuple(network.matrix(name).shape) != size
+            bias = network.bias(name)
+            wrong += tuple(network.matrix(name).shape) != size or (bias is not None and tuple(bias.shape) != size[:1])
         except KeyError:
             wrong += 1
     if wrong:
         raise BadInput(f"The weights in {folder} lack {wrong} of the model's {len(sizes)} matrices: fetch them again.")
 
 
+@torch.no_grad()
 def _check_rest(folder: Path, network: StoredNetwork) -> None:
-    """Whether norms and positions are there too: a network without values, so nothing is computed, is asked about one token."""
+    """Whether norms and positions are there too: the network is asked about one token, without its products."""
 
     def linear(name: str, x: Tensor) -> Tensor:
-        return functional.linear(x, network.matrix(name), network.bias(name))
+        return x.new_zeros(len(x), network.linears[name][1])
 
     def attend(_layer: int, q: Tensor, _k: Tensor, _v: Tensor) -> Tensor:
         return q.flatten(1)
 
-    token = torch.zeros(1, dtype=torch.long, device="meta")
+    token = torch.zeros(1, dtype=torch.long, device=network.matrix(network.embedding).device)
     try:
         network.hidden(network.embed(token), token, linear, attend)
     except KeyError as error:
@@ -203,14 +204,15 @@ def _tokenizer_file(folder: Path) -> TokenizerFile:
     return file
 
 
-def _byte_alphabet() -> dict[str, int]:
-    """The character that byte-level tokenizers write for each byte: itself where it can be seen, else one from U+0100 on."""
+def _byte_alphabet() -> dict[int, int]:
+    """The character that byte-level tokenizers write for each byte, by number: the byte's own where it can be seen, else from U+0100 on."""
     seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     unseen = [byte for byte in range(0x100) if byte not in seen]
-    return {chr(byte): byte for byte in seen} | {chr(0x100 + at): byte for at, byte in enumerate(unseen)}
+    return {byte: byte for byte in seen} | {0x100 + at: byte for at, byte in enumerate(unseen)}
 
 
 _BYTES = _byte_alphabet()
+_IN_BYTES = frozenset(map(chr, _BYTES))
 _FALLBACK = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -223,8 +225,8 @@ def _spells_bytes(file: TokenizerFile) -> bool:
 def _bytes_of(token: str | None, *, by_byte: bool) -> bytes | None:
     if token is None:
         return None
-    if by_byte and all(c in _BYTES for c in token):
-        return bytes(_BYTES[c] for c in token)
+    if by_byte and _IN_BYTES.issuperset(token):
+        return token.translate(_BYTES).encode("latin-1")
     if found := _FALLBACK.fullmatch(token):
         return bytes.fromhex(found[1])
     return token.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()

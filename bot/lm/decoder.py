@@ -79,8 +79,8 @@ class Decoder:
 
         def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             q, k, v = (t.transpose(0, 1)[None] for t in (q, k, v))
-            cache[layer, 0][slots, :, : len(ids)] = k
-            cache[layer, 1][slots, :, : len(ids)] = v
+            cache[layer, 0][slots, :, : len(ids)] = k.to(cache.dtype)
+            cache[layer, 1][slots, :, : len(ids)] = v.to(cache.dtype)
             return _attention(q, k, v, causal=True)[0].transpose(0, 1).reshape(len(ids), -1)
 
         self._base.network.hidden(embedded, torch.arange(len(ids), device=self._base.device), told.linear, attend)
@@ -93,7 +93,7 @@ class Decoder:
         shape = self._base.network.shape
         longer = max(_ROOM, 2 * room, positions)
         size = (shape.layers, 2, SLOTS, shape.key_heads, longer, shape.head_width)
-        cache = torch.empty(size, dtype=self._base.dtype, device=self._base.device)
+        cache = torch.empty(size, dtype=torch.float16 if self._base.native else self._base.dtype, device=self._base.device)
         if self._cache is not None:
             cache[..., :room, :] = self._cache
         self._cache = cache

@@ -300,11 +300,52 @@ int mynah_linear(const Matrix *matrix, const float *x, int64_t rows, const Pair 
     return 0;
 }
 
+/* ---- packing ---- */
+
+typedef struct {
+    const float *from; /* an output's numbers lie `apart` from the next one's, and each of them `beside` from the next */
+    int64_t outputs, inputs, apart, beside;
+    int8_t *weights; /* as in Matrix */
+    float *scales, *sums;
+} Packing;
+
+/* Sixty-four outputs, or the last few; where there is none, zeros have been put. */
+VECTOR static void pack(void *job, int64_t block) {
+    const Packing *p = job;
+    int64_t depth = (p->inputs + 3) / 4, start = block * WIDE, count = p->outputs - start < WIDE ? p->outputs - start : WIDE;
+    int8_t *weights = p->weights + start * depth * 4;
+    const float *from = p->from + start * p->apart;
+    float most[WIDE] = {0};
+    int32_t sums[WIDE] = {0};
+    for (int64_t i = 0; i < p->inputs; i++) {
+        const float *x = from + i * p->beside;
+        for (int64_t n = 0; n < count; n++) {
+            float size = __builtin_fabsf(x[n * p->apart]);
+            most[n] = size > most[n] ? size : most[n];
+        }
+    }
+    for (int64_t n = 0; n < count; n++) {
+        p->scales[start + n] = (most[n] > 1e-30f ? most[n] : 1e-30f) / 127.0f;
+        most[n] = 1.0f / p->scales[start + n];
+    }
+    for (int64_t i = 0; i < p->inputs; i++) {
+        const float *x = from + i * p->beside;
+        for (int64_t n = 0; n < count; n++) {
+            int32_t whole = (int32_t)__builtin_rintf(x[n * p->apart] * most[n]);
+            weights[i / 4 * 256 + n * 4 + i % 4] = (int8_t)whole;
+            sums[n] += whole;
+        }
+    }
+    for (int64_t n = 0; n < count; n++) p->sums[start + n] = (float)sums[n] * p->scales[start + n];
+}
+
+void mynah_pack(Packing *packing, int64_t threads) { share(pack, packing, (packing->outputs + WIDE - 1) / WIDE, threads); }
+
 /* ---- attention ---- */
 
 typedef struct {
     const float *q, *k, *v;   /* [rows][heads][width], [rows][key_heads][width] twice */
-    float *keys, *values;     /* [slots][key_heads][room][width] */
+    uint16_t *keys, *values;  /* [slots][key_heads][room][width], 16-bit floats */
     const int64_t *slots, *lengths; /* of each row: where its cache lies, and how many tokens are in it */
     float *out;               /* [rows][heads][width] */
     float *shares;            /* [rows * key_heads][room] */
@@ -332,19 +373,27 @@ VECTOR static void attend(void *job, int64_t part) {
     const Attention *a = job;
     int64_t row = part / a->key_heads, head = part % a->key_heads, width = a->width, known = a->lengths[row] + 1;
     int64_t place = (a->slots[row] * a->key_heads + head) * a->room * width;
-    float *keys = a->keys + place, *values = a->values + place, *shares = a->shares + part * a->room;
-    memcpy(keys + (known - 1) * width, a->k + row * a->k_stride + head * width, (size_t)width * 4);
-    memcpy(values + (known - 1) * width, a->v + row * a->v_stride + head * width, (size_t)width * 4);
+    uint16_t *keys = a->keys + place, *values = a->values + place;
+    float *shares = a->shares + part * a->room;
+    for (int64_t i = 0; i < width; i += 16) {
+        __mmask16 which = first(width - i);
+        __m512 key = _mm512_maskz_loadu_ps(which, a->k + row * a->k_stride + head * width + i);
+        __m512 value = _mm512_maskz_loadu_ps(which, a->v + row * a->v_stride + head * width + i);
+        _mm256_mask_storeu_epi16(keys + (known - 1) * width + i, which, _mm512_cvtps_ph(key, _MM_FROUND_TO_NEAREST_INT));
+        _mm256_mask_storeu_epi16(values + (known - 1) * width + i, which, _mm512_cvtps_ph(value, _MM_FROUND_TO_NEAREST_INT));
+    }
     float scale = 1.0f / __builtin_sqrtf((float)width);
     int64_t together = a->heads / a->key_heads;
     for (int64_t h = head * together; h < (head + 1) * together; h++) {
         const float *q = a->q + row * a->q_stride + h * width;
         float *out = a->out + (row * a->heads + h) * width, highest = -3e38f, total = 0;
         for (int64_t t = 0; t < known; t++) {
-            float sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (int64_t i = 0; i < width; i++) sum += q[i] * keys[t * width + i];
-            shares[t] = sum * scale;
+            __m512 sum = _mm512_setzero_ps();
+            for (int64_t i = 0; i < width; i += 16) {
+                __mmask16 which = first(width - i);
+                sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(which, q + i), halves(keys + t * width + i, which), sum);
+            }
+            shares[t] = _mm512_reduce_add_ps(sum) * scale;
             if (shares[t] > highest) highest = shares[t];
         }
         for (int64_t t = 0; t < known; t += 16) {
@@ -353,11 +402,13 @@ VECTOR static void attend(void *job, int64_t part) {
             _mm512_mask_storeu_ps(shares + t, which, y);
             total += _mm512_mask_reduce_add_ps(which, y);
         }
-        memset(out, 0, (size_t)width * 4);
-        for (int64_t t = 0; t < known; t++) {
-            float part_of = shares[t] / total;
-#pragma omp simd
-            for (int64_t i = 0; i < width; i++) out[i] += part_of * values[t * width + i];
+        for (int64_t i = 0; i < width; i += 16) {
+            __mmask16 which = first(width - i);
+            __m512 sum = _mm512_setzero_ps();
+            for (int64_t t = 0; t < known; t++) {
+                sum = _mm512_fmadd_ps(_mm512_set1_ps(shares[t]), halves(values + t * width + i, which), sum);
+            }
+            _mm512_mask_storeu_ps(out + i, which, _mm512_mul_ps(sum, _mm512_set1_ps(1.0f / total)));
         }
     }
 }

@@ -14,12 +14,17 @@ from torch import Tensor
 
 _DEEP, _WIDE = 4, 64
 """Packed weights have so many inputs together, and so many outputs beside each other."""
-_TINY = 1e-30
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 
 
 class _Matrix(ctypes.Structure):
     _fields_ = (("inputs", _N), ("outputs", _N), ("weights", _P), ("scales", _P), ("sums", _P), ("bias", _P))
+
+
+class _Packing(ctypes.Structure):
+    _fields_ = (
+        ("matrix", _P), ("outputs", _N), ("inputs", _N), ("apart", _N), ("beside", _N), ("weights", _P), ("scales", _P), ("sums", _P),
+    )  # fmt: skip
 
 
 class _Attention(ctypes.Structure):
@@ -34,20 +39,18 @@ class Matrix:
 
     def __init__(self, matrix: Tensor, bias: Tensor | None) -> None:
         """Pack it."""
-        wide = matrix.detach().float().contiguous()
+        wide = matrix.detach().float()
         outputs, inputs = wide.shape
-        scales = wide.abs().amax(1).clamp_min_(_TINY).div_(127)
-        whole = torch.zeros(-(-outputs // _WIDE) * _WIDE, -(-inputs // _DEEP) * _DEEP, dtype=torch.int8)
-        whole[:outputs, :inputs] = (wide / scales[:, None]).round_()
-        numbers = torch.zeros(3, len(whole))
-        numbers[0, :outputs] = scales
-        numbers[1, :outputs] = whole[:outputs].sum(1).float() * scales
+        padded, depth = -(-outputs // _WIDE) * _WIDE, -(-inputs // _DEEP)
+        self._weights = torch.zeros(padded // _WIDE, depth, _WIDE, _DEEP, dtype=torch.int8)
+        self._numbers = torch.zeros(3, padded)
+        scales, sums, biases = (line.data_ptr() for line in self._numbers)
         if bias is not None:
-            numbers[2, :outputs] = bias.detach().float()
-        self._weights = whole.view(len(whole) // _WIDE, _WIDE, -1, _DEEP).transpose(1, 2).contiguous()
-        self._numbers = numbers
+            self._numbers[2, :outputs] = bias.detach().float()
+        packing = _Packing(wide.data_ptr(), outputs, inputs, *wide.stride(), self._weights.data_ptr(), scales, sums)
+        _library().mynah_pack(ctypes.byref(packing), torch.get_num_threads())
         self.inputs, self.outputs = inputs, outputs
-        self._packed = _Matrix(inputs, outputs, self._weights.data_ptr(), *(line.data_ptr() for line in numbers))
+        self._packed = _Matrix(inputs, outputs, self._weights.data_ptr(), scales, sums, biases)
         self._at = ctypes.addressof(self._packed)
 
     def __call__(self, x: Tensor, pairs: int | None = None) -> Tensor:
@@ -67,7 +70,8 @@ class Matrix:
 def attend(q: Tensor, k: Tensor, v: Tensor, *, cache: Tensor, slots: Tensor, lengths: Tensor) -> Tensor:
     """Put each row's key and value `[rows, key_heads, width]` behind those in its slot of the cache, and look at all of them.
 
-    `cache`: `[2, slots, key_heads, room, width]`; `slots`, `lengths`: `[rows]`, whole numbers of 64 bits. Gives `[rows, heads * width]`.
+    `cache`: `[2, slots, key_heads, room, width]`, 16 bits wide; `slots`, `lengths`: `[rows]`, whole numbers of 64 bits. Gives
+    `[rows, heads * width]`.
     """
     rows, heads, width = q.shape
     out = torch.empty(rows, heads * width)
@@ -97,5 +101,6 @@ def _library() -> ctypes.CDLL:
     if library.mynah_supported():
         library.mynah_linear.argtypes = (_P, _P, _N, _P, _P, _N)
         library.mynah_attend.argtypes = (_P, _N, _N)
+        library.mynah_pack.argtypes = (_P, _N)
         library.mynah_embed.argtypes = (_P, _P, _P, _N, _N)
     return library

@@ -12,7 +12,8 @@ from torch import Tensor
 ALPHABET = "alphabet.txt"
 _JOINER = "\u200d"
 """Makes one emoji of several."""
-_ASCII = frozenset(bytes([b]) for b in range(0x20, 0x7F))
+_PLAIN = bytes(range(0x20, 0x7F))
+_ASCII = frozenset(bytes([b]) for b in _PLAIN)
 
 
 def _taken_apart(piece: bytes) -> tuple[frozenset[bytes], bytes]:
@@ -43,7 +44,7 @@ class Pieces:
         for token, piece in enumerate(spelt):
             if not piece:
                 continue
-            if all(bytes([b]) in _ASCII for b in piece):
+            if not piece.translate(None, _PLAIN):
                 self.plain[token] = True
             elif 0x80 <= piece[0] < 0xC0:
                 self.going_on.append(token)

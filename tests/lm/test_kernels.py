@@ -66,7 +66,7 @@ def test_a_row_depends_neither_on_rows_beside_it_nor_on_threads() -> None:
 @pytest.mark.parametrize(("heads", "key_heads", "width"), [(12, 12, 64), (6, 2, 24), (3, 1, 8), (2, 2, 5)])
 def test_attention_over_each_rows_own_length(heads: int, key_heads: int, width: int) -> None:
     lengths, slots = [0, 17, 4, 40, 15], [3, 0, 6, 1, 2]
-    cache = made(2, 8, key_heads, 48, width)
+    cache = made(2, 8, key_heads, 48, width).half()
     qkv = made(5, (heads + 2 * key_heads) * width)  # as one layer gives all three
     q, k, v = (part.view(5, -1, width) for part in torch.split(qkv, [heads * width, key_heads * width, key_heads * width], -1))
     expected = cache.clone()
@@ -76,16 +76,16 @@ def test_attention_over_each_rows_own_length(heads: int, key_heads: int, width: 
         torch.set_num_threads(threads)
         found = attend(q, k, v, cache=cache, slots=torch.tensor(slots), lengths=torch.tensor(lengths))
         for row, (slot, length) in enumerate(zip(slots, lengths, strict=True)):
-            known = expected[:, slot : slot + 1, :, : length + 1]
+            known = expected[:, slot : slot + 1, :, : length + 1].float()
             one = functional.scaled_dot_product_attention(q[row, None, :, None], known[0], known[1], enable_gqa=True)
             assert torch.allclose(found[row], one.flatten(), atol=2e-6)
     assert torch.equal(cache, expected), "the new keys and values, and nothing else"
 
 
 def test_a_far_off_key_gets_no_share() -> None:
-    cache = torch.zeros(2, 1, 1, 4, 16)
-    cache[0, 0, 0, 0], cache[1, 0, 0, 0] = 1e4, 7.0
-    q = torch.full((1, 1, 16), 1e4)
+    cache = torch.zeros(2, 1, 1, 4, 16, dtype=torch.float16)
+    cache[0, 0, 0, 0], cache[1, 0, 0, 0] = 1e3, 7.0
+    q = torch.full((1, 1, 16), 1e3)
     out = attend(q, -q, torch.zeros_like(q), cache=cache, slots=torch.tensor([0]), lengths=torch.tensor([1]))
     assert torch.allclose(out, torch.full((1, 16), 7.0))
 
@@ -100,3 +100,9 @@ def test_embeddings_get_what_the_outputs_pair_makes_of_them() -> None:
 
 def test_addresses_are_64_bits_wide() -> None:
     assert ctypes.sizeof(ctypes.c_void_p) == ctypes.sizeof(ctypes.c_int64), "the tables hold them as whole numbers of 64 bits"
+
+
+@pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (64, 4), (100, 37), (130, 64)])
+def test_a_matrix_may_lie_the_other_way_round(outputs: int, inputs: int) -> None:
+    weights, x = made(outputs, inputs), made(3, inputs)
+    assert torch.equal(Matrix(weights, None)(x), Matrix(weights.T.contiguous().T, None)(x))
