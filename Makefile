@@ -8,13 +8,17 @@ BENCH_STAMP := $(VENV)/.installed-bench
 CLIENT := tests/localdiscord/discordjs
 DISCORDJS := $(if $(shell command -v npm),$(CLIENT)/node_modules/.package-lock.json)
 
-.PHONY: demo test bench lint check install format clean
+.PHONY: demo test chaos bench lint check install format clean
 
 demo: install
 	$(BIN)/mynah demo $(if $(ONCE),--once)
 
 test: install $(DISCORDJS)
 	$(BIN)/python -m pytest
+
+# Kills the bot at every moment that matters, then at random: nothing lost, nothing twice. Some minutes.
+chaos: install
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED))
 
 # All of them, or some: make bench ONLY="training cold_start"; with the real gpt2: make bench GPT2=its/folder
 bench: $(BENCH_STAMP)
@@ -35,7 +39,7 @@ install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt bot/lm/kernels.c
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,ray]"
 	@touch $(STAMP)
 
 $(BENCH_STAMP): $(STAMP)

@@ -8,24 +8,25 @@ from pathlib import Path
 
 import structlog
 
+from bot.backups import DATABASE, DailyCopies
 from bot.characters import Characters
 from bot.clock import Clock, SystemClock
 from bot.config import Settings
 from bot.errors import StorageError
-from bot.executor.contract import Progress
+from bot.executor.contract import Executor, Progress
 from bot.executor.generator import Generator
 from bot.executor.local import LocalExecutor
+from bot.executor.ray import RayExecutor
 from bot.jobs import JobQueue
 from bot.posting import Poster
+from bot.restores import take_over
 from bot.runner import JobRunner
 from bot.schedules import Scheduler
 from bot.uploads import Uploads
 from storage.database import Database
 from storage.errors import StorageProblem
 from storage.jobs import Job
-
-DATABASE = "mynah.sqlite3"
-"""Name of the database in MYNAH_HOME."""
+from storage.restoring import settle_home
 
 log = structlog.get_logger("mynah.app")
 
@@ -47,6 +48,7 @@ class App:
     poster: Poster
     generator: Generator
     uploads: Uploads
+    copies: DailyCopies
     listeners: list[JobListener] = field(default_factory=list)
     """Called with every change of a job: progress, or None when its state changed."""
 
@@ -68,7 +70,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             listener(job, progress)
 
     async with AsyncExitStack() as stack:
-        database = await _open_database(home / DATABASE)
+        database = await open_database(home, clock)
         stack.push_async_callback(database.close)
         generator = Generator(threads=settings.train_threads, idle_s=settings.idle_minutes * 60)
         stack.push_async_callback(generator.close)
@@ -78,7 +80,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         runner = JobRunner(
             database=database,
             queue=queue,
-            executor=LocalExecutor(grace_s=settings.stop_grace_seconds),
+            executor=make_executor(settings),
             home=home,
             settings=settings,
             clock=clock,
@@ -99,13 +101,37 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             poster=poster,
             generator=generator,
             uploads=Uploads(home),
+            copies=DailyCopies(home=home, clock=clock),
             listeners=listeners,
         )
 
 
-async def _open_database(path: Path, *, read_only: bool = False) -> Database:
+async def open_database(home: Path, clock: Clock) -> Database:
+    """Open the database for writing, after taking over a restore that waits.
+
+    Raises:
+        StorageError: another process holds it (InUse is its cause), or it cannot be used.
+    """
+    path = home / DATABASE
+
+    def before() -> None:
+        take_over(home, clock.now())
+
     try:
-        return await Database.open(path, read_only=read_only)
+        database = await Database.open(path, before=before)
+        try:
+            await settle_home(database, home)
+        except BaseException:
+            await database.close()
+            raise
+    except StorageProblem as problem:
+        raise StorageError(str(problem)) from problem
+    return database
+
+
+async def _open_to_read(path: Path) -> Database:
+    try:
+        return await Database.open(path, read_only=True)
     except StorageProblem as problem:
         raise StorageError(str(problem)) from problem
 
@@ -121,11 +147,23 @@ async def open_reader(settings: Settings) -> AsyncIterator[Characters]:
     if not (home / DATABASE).exists():
         raise StorageError(f"There is nothing in {settings.mynah_home} yet: train a character first, with mynah train or /train.")
     async with AsyncExitStack() as stack:
-        database = await _open_database(home / DATABASE, read_only=True)
+        database = await _open_to_read(home / DATABASE)
         stack.push_async_callback(database.close)
         generator = Generator(threads=settings.train_threads)
         stack.push_async_callback(generator.close)
         yield Characters(database=database, generator=generator, home=home, clock=SystemClock(), blocked=settings.blocked)
+
+
+def make_executor(settings: Settings) -> Executor:
+    """Where trainings run.
+
+    Raises:
+        ConfigError: on a cluster, but its address is missing or is none.
+    """
+    if settings.executor == "local":
+        return LocalExecutor(grace_s=settings.stop_grace_seconds)
+    token = settings.ray_token.get_secret_value().strip() if settings.ray_token else None
+    return RayExecutor(address=settings.ray_url(), token=token, gpus=settings.ray_gpus, grace_s=settings.stop_grace_seconds)
 
 
 async def run_all(*services: Callable[[], Awaitable[object]]) -> None:

@@ -13,6 +13,7 @@ from bot import shell
 from bot.config import Settings, load_settings
 from bot.errors import MynahError
 from bot.logs import configure_logs
+from storage.errors import StorageProblem
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ def _finish(work: Callable[[Settings], Awaitable[T]], *, as_json: bool = False, 
 
     try:
         return asyncio.run(started())
-    except MynahError as error:
+    except (MynahError, StorageProblem) as error:
         if as_json:
             typer.echo(json.dumps({"error": str(error)}, ensure_ascii=False))
         errors.print(str(error), style="bold red", markup=False, soft_wrap=True)
@@ -130,6 +131,28 @@ def export(
     """Write a character as a plain transformers model, which needs nothing of Mynah."""
     result = _finish(lambda s: shell.export(s, handle=handle, folder=folder.resolve()), as_json=as_json)
     _print(result, shell.show_exported, as_json=as_json)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path | None, typer.Argument(help="A new file; without it one in MYNAH_HOME/backups.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write everything that is needed to come back, here or on another machine, into one file. Works while the bot runs."""
+    result = _finish(lambda s: shell.back_up(s, target=file and file.resolve()), as_json=as_json)
+    _print(result, shell.show_backup, as_json=as_json)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="A file of mynah backup, a copy of the database from MYNAH_HOME/backups, or a folder.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Go back to a backup. Works while the bot runs, and keeps what it replaces."""
+    result = _finish(lambda s: shell.restore(s, backup=backup.resolve()), as_json=as_json)
+    _print(result, shell.show_restored, as_json=as_json)
 
 
 @base_app.command()

@@ -45,6 +45,14 @@ class Settings(BaseSettings):
     """After so long without a word the process that speaks gives its base's memory back."""
     stop_grace_seconds: float = Field(default=20.0, gt=0, allow_inf_nan=False)
     """How long a worker may take to save when the bot stops."""
+    executor: Literal["local", "ray"] = "local"
+    """Where trainings run: on this host, or on a Ray cluster."""
+    ray_address: str | None = None
+    """Of the cluster's Jobs API; `ray_url` is what can be used of it."""
+    ray_token: SecretStr | None = None
+    """The cluster's token."""
+    ray_gpus: float = Field(default=1.0, ge=0, le=64, allow_inf_nan=False)
+    """GPUs of one training on the cluster."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """How much is logged."""
     log_format: Literal["text", "json"] = "text"
@@ -54,6 +62,35 @@ class Settings(BaseSettings):
     def blocked(self) -> tuple[str, ...]:
         """The words of `blocked_words`."""
         return tuple(word.strip() for word in (self.blocked_words or "").split(",") if word.strip())
+
+    def ray_url(self) -> str:
+        """The address of the cluster's Jobs API. Looked at only where it is needed: the variable is also Ray's own.
+
+        Raises:
+            ConfigError: there is none, or it is none.
+        """
+        if self.ray_address is None:
+            raise ConfigError(
+                "EXECUTOR=ray needs RAY_ADDRESS, the address of the cluster's head such as http://10.0.0.1:8265; see .env.example."
+            )
+        try:
+            url = URL(self.ray_address)
+            usable = url.scheme in ("http", "https") and bool(url.host) and url == url.origin()
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ConfigError(
+                f"RAY_ADDRESS={self.ray_address!r} cannot be used: it must be http:// or https://, a host and a port, "
+                "such as http://10.0.0.1:8265; see .env.example."
+            )
+        return self.ray_address
+
+    @field_validator("ray_gpus")
+    @classmethod
+    def _whole_or_part_of_one(cls, value: float) -> float:
+        if value > 1 and not value.is_integer():
+            raise ValueError("it must be a whole number, or a part of one GPU such as 0.5")
+        return value
 
     @field_validator("discord_base_url")
     @classmethod

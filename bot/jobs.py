@@ -5,6 +5,7 @@ import builtins
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from bot.clock import Clock
 from bot.config import Settings
@@ -48,7 +49,7 @@ class JobQueue:
         self.wake = asyncio.Event()
         """Set when there may be something for the runner to do."""
         self.changed: Callable[[Job], None] = lambda _: None
-        """Called when a job was cancelled; set by the runner."""
+        """Called when a job was cancelled or put first; set by the runner."""
 
     async def enqueue(
         self,
@@ -73,6 +74,7 @@ class JobQueue:
             NotAllowed: the member or the server has as many unfinished jobs as they may have.
         """
         now = self._clock.now()
+        source_bytes = await asyncio.to_thread(_size, Path(source_path))
         async with self._database.transaction() as tx:
             job = await self._jobs.by_dedupe_key(dedupe_key)
             under_way = None if job else await self._jobs.find_open(guild_id, handle)
@@ -93,6 +95,7 @@ class JobQueue:
                     seed=seed,
                     dedupe_key=dedupe_key,
                     preset=preset,
+                    source_bytes=source_bytes,
                     now=now,
                 )
                 if job is not None:
@@ -148,6 +151,25 @@ class JobQueue:
         self.changed(cancelled)
         return cancelled
 
+    async def put_first(self, job_id: int, *, guild_id: int, by: int) -> Job:
+        """Let a queued job go before the others of its server. Servers take turns all the same.
+
+        Raises:
+            NotFound: the server has no such job.
+            BadInput: it is not queued.
+        """
+        async with self._database.transaction() as tx:
+            job = await self.get(job_id, guild_id=guild_id)
+            if not await self._jobs.put_first(tx, job_id):
+                how = {"running": "runs already", "waiting": "waits for something else than its turn"}.get(
+                    job.state, f"has {job.state} already"
+                )
+                raise BadInput(f"Job {job_id} {how}, so it cannot be put first: that is for queued ones.")
+            await self._jobs.record(tx, job_id, "put first", f"user {by}", self._clock.now())
+            first = await self.get(job_id, guild_id=guild_id)
+        self.changed(first)
+        return first
+
     @contextmanager
     def watching(self, job_id: int) -> Iterator[asyncio.Event]:
         """For the runner: an event that is set when the job is cancelled."""
@@ -175,7 +197,7 @@ class JobQueue:
     async def _seconds_left(self, job: Job) -> float | None:
         if job.progress is not None and job.progress.get("eta_s") is not None:
             return float(job.progress["eta_s"])
-        typical = await self._jobs.typical_seconds(job.base_name)
+        typical = await self._jobs.typical_seconds(job.base_name, job.preset, job.source_bytes)
         if typical is None or job.state != "running" or job.started_at is None:
             return typical
         return max(0.0, typical - (self._clock.now() - job.started_at).total_seconds())
@@ -183,3 +205,8 @@ class JobQueue:
     async def list(self, guild_id: int) -> builtins.list[Job]:
         """The server's newest jobs, newest first."""
         return await self._jobs.list(guild_id)
+
+
+def _size(source: Path) -> int | None:
+    """Bytes of the file with the tweets; None for what is no file, such as a folder at the shell."""
+    return source.stat().st_size if source.is_file() else None

@@ -1,6 +1,7 @@
 """Logging: ours and the libraries', through structlog, to standard error. Secrets never leave through here."""
 
 import logging
+import re
 import sys
 from collections.abc import Sequence
 
@@ -9,8 +10,25 @@ from structlog.typing import Processor
 
 from bot.config import Settings
 
-_NOISY = ("apscheduler", "discord.gateway", "discord.http", "aiosqlite", "asyncio")
+_NOISY = ("apscheduler", "discord.gateway", "discord.http", "asyncio")
 """They report each alarm and each frame: shown at DEBUG only."""
+
+
+class OneLine(logging.Filter):
+    """discord.py's note that the connection broke and is made again, in one line and without its traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Shorten that one; let everything pass."""
+        if str(record.msg).startswith("Attempting a reconnect") and record.exc_info and record.exc_info[1] is not None:
+            error = record.exc_info[1]
+            record.msg = f"Discord cannot be reached ({type(error).__name__}: {error}): the next try is in %.2fs"
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+        return True
+
+
+_TOKENS = re.compile(r"""(?P<before>/(?:webhooks|interactions)/\d+/|["']token\\?["']: \\?["'])[\w.-]{16,}""")
+"""What lets whoever knows it post in a channel, in addresses and in what Discord says: its library writes both into its own lines."""
 
 
 class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
@@ -25,7 +43,7 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
         line = super().format(record)
         for secret in self._secrets:
             line = line.replace(secret, "[secret]")
-        return line
+        return _TOKENS.sub(r"\g<before>[secret]", line)
 
 
 def configure_logs(settings: Settings, *, at_shell: bool = False) -> None:
@@ -53,13 +71,15 @@ def configure_logs(settings: Settings, *, at_shell: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         RedactingFormatter(
-            secrets=[settings.discord_token.get_secret_value()] if settings.discord_token else [],
+            secrets=[secret.get_secret_value() for secret in (settings.discord_token, settings.ray_token) if secret],
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )
     )
+    handler.addFilter(OneLine())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel("WARNING" if at_shell and settings.log_level == "INFO" else settings.log_level)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.DEBUG if settings.log_level == "DEBUG" else logging.WARNING)
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # it would show every value that is written, tokens among them

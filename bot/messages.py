@@ -115,9 +115,57 @@ def _said(post: Post) -> str:
         case "failed":
             return f"Could not be posted: {post.error}"
         case "unknown":
-            return "Discord did not confirm the post, and the channel cannot be read: look whether it is there before you ask again."
+            return "Discord did not confirm the post, and Mynah cannot see whether it is there: you are asked in the channel."
         case _:
             return f"Will be posted as soon as Discord takes it, with seed {post.seed}."
+
+
+# Posts that may or may not have arrived, and those that did not.
+
+
+def question(post: Post) -> Message:
+    """To somebody who can look: whether an unknown post is there."""
+    sent = moment(post.sending_at or post.created_at, "f")
+    lines = [
+        f"**Is this post there?** Mynah sent it to <#{post.channel_id}> {sent}. {fitted(post.error or 'Discord did not confirm it.', 300)}",
+        *_quoted(post),
+        "Look for it in the channel, then press a button. Until then it is not sent again.",
+        f"-# Post {post.id} · for whoever called for it, or who manages the server",
+    ]
+    buttons = Button("It is there", f"post:there:{post.id}", "success"), Button("Post it again", f"post:repeat:{post.id}")
+    return Message("\n".join(lines), buttons)
+
+
+def settled(post: Post) -> Message:
+    """What a question becomes once it has been answered."""
+    there = post.state == "sent" and post.message_id is None
+    return Message("\n".join([f"Post {post.id}: " + ("it is there." if there else "it is posted again."), *_quoted(post)]))
+
+
+def undelivered_result(post: Post, error: str) -> Message:
+    """To the one who asked for a training, when the channel could not be told how it ended."""
+    told = Message.from_dict(post.message) if post.message else Message("")
+    head = f"Your training has ended, and <#{post.channel_id}> could not be told. {fitted(error, 300)}\n"
+    return Message((head + told.content)[:CONTENT_LIMIT])
+
+
+def undelivered_slot(post: Post, error: str) -> Message:
+    """To the one who made a schedule, when it cannot post."""
+    return Message(
+        f"Schedule {post.schedule_id} cannot post in <#{post.channel_id}>. {fitted(error, 300)} "
+        "It tries again at its next time; /schedule remove ends it. You are not told again before it has worked once."
+    )
+
+
+def undelivered_say(post: Post, error: str) -> Message:
+    """To the one who wanted a character to speak, when that failed after the reply."""
+    return Message("\n".join([f"What you asked for in <#{post.channel_id}> could not be posted. {fitted(error, 300)}", *_quoted(post)]))
+
+
+def _quoted(post: Post) -> list[str]:
+    """How it begins, so that people know it again."""
+    content = " ".join(str((post.message or {}).get("content", "")).split())
+    return [f"> {fitted(content, 300)}"] if content else []
 
 
 def why(answer: "Why") -> Message:
@@ -197,11 +245,21 @@ def job_line(job: Job) -> str:
     return f"{job.id} · @{job.handle} · {job.state}{percent}"
 
 
-def job_list(jobs: Sequence[Job]) -> Message:
-    """The newest jobs of a server."""
-    if not jobs:
-        return Message("No job yet: start one with /train.")
-    return Message(_lines(f"{plain(job_line(job))} · {who(job.user_id)} · {moment(job.created_at, 'R')}" for job in jobs))
+def job_list(jobs: Sequence[Job], doubts: Sequence[Post] = ()) -> Message:
+    """The newest jobs of a server, and the first of the posts of which nobody knows whether they arrived."""
+    lines = [f"{plain(job_line(job))} · {who(job.user_id)} · {moment(job.created_at, 'R')}" for job in jobs]
+    listed = _lines(lines or ["No job yet: start one with /train."])
+    if not doubts:
+        return Message(listed)
+    asked = question(doubts[0])
+    count = f"{len(doubts)} posts" if len(doubts) > 1 else "1 post"
+    room = CONTENT_LIMIT - len(asked.content) - 60
+    return Message(f"{listed[:room]}\n\n{count} may or may not have arrived. {asked.content}", asked.buttons)
+
+
+def put_first(job: Job, place: "Place") -> Message:
+    """To whoever put it first."""
+    return Message(f"Job {job.id} (@{plain(job.handle)}) goes first among those queued in this server. {_queued(place)}")
 
 
 def trained(job: Job, character: Character, model: Model, corpus: Corpus, *, samples: Sequence[str], warning: str | None) -> Message:
@@ -319,7 +377,11 @@ def schedule_list(schedules: Sequence[Schedule], handles: Mapping[int, str]) -> 
 
 def schedule_line(schedule: Schedule, handle: str) -> str:
     """Who posts when, and when next."""
-    return f"@{plain(handle)} · {describe(schedule.cron, schedule.zone)} · next {moment(schedule.next_at, 'f')}"
+    extras = [f"up to {duration(schedule.jitter_s)} later"] if schedule.jitter_s else []
+    extras += [f"quiet {schedule.quiet}"] if schedule.quiet else []
+    extras += ["what is missed is left out"] if schedule.policy == "skip" else []
+    when = " · ".join([describe(schedule.cron, schedule.zone), *extras])
+    return f"@{plain(handle)} · {when} · next {moment(schedule.next_at, 'f')}"
 
 
 def schedule_choice(schedule: Schedule, handle: str) -> str:

@@ -8,27 +8,37 @@ after an answer that never came, may stand in the channel or not: it is looked f
     a refusal (Refused)             failed
     not now (Later)                 pending, tried again
     none, or an error of Discord's  stays sending → after `settle_s` the channel is read: there → sent, not there → pending,
-                                    not to be read → unknown, and never sent again by itself
+                                    not to be read → unknown, and never sent again by itself: a person is asked (doubts.py)
+
+A post of a schedule that could not be delivered within the schedule's grace is dropped when there is a newer one, or when the schedule
+skips what is late: after days without Discord nobody gets them all.
 """
 
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from bot.clock import Clock
+from bot.doubts import Doubts
 from bot.errors import MynahError, NotFound
 from bot.messages import Message
+from bot.notices import Notices
 from storage.database import Database
+from storage.errors import StorageProblem
 from storage.posts import Post, PostStore
+from storage.schedules import ScheduleStore
 
 OPEN = ("due", "pending", "sending")
 SETTLE_S = 5.0
 """How long Discord may take to show a message whose request ended without an answer, in seconds."""
 FIRST_WAIT_S = 0.25
+REST_S = 60.0
+"""After an error of our own, in seconds."""
 LONGEST_WAIT_S = 60.0
 """Between two tries, in seconds: doubled with each, unless Discord asks for more."""
 
@@ -49,19 +59,25 @@ class Later(Exception):
         self.wait_s = wait_s
 
 
+class Unanswered(Exception):
+    """The request left and no clear answer came."""
+
+
 class Unreadable(Exception):
     """The channel cannot be read, so nobody can tell whether a post stands there."""
 
 
 class Outbox(ABC):
-    """Delivers posts as they become due or pending."""
+    """Delivers posts as they become due or pending, those of one lane (a channel, or one person) in order."""
 
     def __init__(self, *, database: Database, clock: Clock, fill_due: FillDue, settle_s: float = SETTLE_S) -> None:
         self._database = database
         self._clock = clock
         self._fill_due = fill_due
         self._settle_s = settle_s
-        self._posts = PostStore(database)
+        self._posts, self._schedules = PostStore(database), ScheduleStore(database)
+        self.notices = Notices(database=database)
+        self.doubts = Doubts(database=database, clock=clock)
         self._wake = asyncio.Event()
         self._changed = asyncio.Condition()
         self._channels: dict[int, asyncio.Task[None]] = {}
@@ -76,10 +92,11 @@ class Outbox(ABC):
 
     @abstractmethod
     async def transmit(self, post: Post, message: Message) -> int:
-        """Send the message once and return its id. Any error but these two leaves the outcome unknown.
+        """Send the message once and return its id. Any error but the first two leaves the outcome unknown.
 
         Raises:
             Refused, Later: the message was certainly not sent.
+            Unanswered: it may have been.
         """
 
     @abstractmethod
@@ -136,7 +153,8 @@ class Outbox(ABC):
         return sorted(found, key=lambda post: post.id)
 
     async def _start_channels(self) -> None:
-        for channel_id in {post.channel_id for post in await self._open_posts()}:
+        await self.doubts.ask()
+        for channel_id in {post.lane for post in await self._open_posts()}:
             if channel_id not in self._channels:
                 task = asyncio.create_task(self._deliver_channel(channel_id), name=f"outbox-{channel_id}")
                 self._channels[channel_id] = task
@@ -145,14 +163,18 @@ class Outbox(ABC):
     def _channel_done(self, channel_id: int, task: asyncio.Task[None]) -> None:
         del self._channels[channel_id]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("delivery stopped in a channel until the next post", channel=channel_id, exc_info=error)
+            if isinstance(error, StorageProblem):
+                log.error("delivery rests in a channel: the database could not be used", channel=channel_id, reason=str(error))
+            else:
+                log.error("delivery stopped in a channel for a minute, or until the next post", channel=channel_id, exc_info=error)
+            asyncio.get_running_loop().call_later(REST_S, self._wake.set)
         else:
             self._wake.set()  # a post may have come between the task's last look and its end
 
     async def _deliver_channel(self, channel_id: int) -> None:
         """Deliver what is open in one channel, oldest first, until nothing is."""
         waits = 0
-        while post := next((post for post in await self._open_posts() if post.channel_id == channel_id), None):
+        while post := next((post for post in await self._open_posts() if post.lane == channel_id), None):
             try:
                 await self._deliver(post)
             except Later as later:
@@ -166,6 +188,10 @@ class Outbox(ABC):
 
     async def _deliver(self, post: Post) -> None:
         """Bring a post one state further."""
+        if await self._is_stale(post):
+            late = round((self._clock.now() - post.created_at).total_seconds() / 60)
+            await self._settle(post, "failed", error=f"It was dropped: it could not be delivered in time, and is {late} minutes late.")
+            return
         match post.state:
             case "due":
                 await self._fill(post)
@@ -173,6 +199,15 @@ class Outbox(ABC):
                 await self._send(post, Message.from_dict(post.message or {}))
             case _:
                 await self._reconcile(post, Message.from_dict(post.message or {}))
+
+    async def _is_stale(self, post: Post) -> bool:
+        """Whether a slot's post has waited for Discord for so long that it is not wanted any more."""
+        if post.kind != "schedule" or post.state == "sending":
+            return False
+        schedule = await self._schedules.get(post.schedule_id) if post.schedule_id else None
+        if self._clock.now() - post.created_at <= timedelta(seconds=schedule.grace_s if schedule else 0):
+            return False
+        return schedule is None or schedule.policy == "skip" or await self._posts.newest_of(schedule.id) > post.id
 
     async def _fill(self, post: Post) -> None:
         try:
@@ -194,7 +229,7 @@ class Outbox(ABC):
                     return
             await self._transmit(post, message)
         except Refused as refusal:
-            await self._settle(post, "failed", error=str(refusal))
+            await self._settle(post, "failed", error=str(refusal), tell=True)
 
     async def _transmit(self, post: Post, message: Message) -> None:
         try:
@@ -204,6 +239,8 @@ class Outbox(ABC):
             raise
         except Refused:
             raise
+        except Unanswered as lost:
+            log.warning("no clear answer to a post: looking whether it is there", post=post.id, channel=post.channel_id, reason=str(lost))
         except Exception:  # whatever else happens once the request may have left says nothing about its outcome
             log.warning("no clear answer to a post: looking whether it is there", post=post.id, channel=post.channel_id, exc_info=True)
         else:
@@ -215,13 +252,14 @@ class Outbox(ABC):
         try:
             message_id = await self.find(post, message)
         except Refused as refusal:
-            await self._settle(post, "failed", error=str(refusal))
+            await self._settle(post, "failed", error=str(refusal), tell=True)
         except Unreadable as reason:
             await self._settle(post, "unknown", error=str(reason))
         else:
             await self._settle(post, "pending" if message_id is None else "sent", message_id=message_id)
 
-    async def _settle(self, post: Post, state: str, *, message_id: int | None = None, error: str = "") -> None:
+    async def _settle(self, post: Post, state: str, *, message_id: int | None = None, error: str = "", tell: bool = False) -> None:
+        """Write down what became of it; with `tell` the one whom a failure concerns is told."""
         async with self._database.transaction() as tx:
             match state, message_id:
                 case "sent", int(known_id):
@@ -231,5 +269,8 @@ class Outbox(ABC):
                 case "unknown", _:
                     await self._posts.mark_unknown(tx, post.id, error)
                 case _:
-                    await self._posts.mark_failed(tx, post.id, error)
+                    if await self._posts.mark_failed(tx, post.id, error) and tell:
+                        await self.notices.promise(tx, post, error, self._clock.now())
+        if state in ("failed", "unknown"):
+            self._wake.set()  # somebody may have to be told or asked
         log.info("post", id=post.id, channel=post.channel_id, state=state, **({"error": error} if error else {}))

@@ -13,7 +13,7 @@ import structlog
 from bot.clock import Clock
 from bot.errors import NotAllowed, NotFound
 from bot.messages import Button, Message, Persona, without_webhook
-from bot.outbox import SETTLE_S, FillDue, Later, Outbox, Refused, Unreadable
+from bot.outbox import SETTLE_S, FillDue, Later, Outbox, Refused, Unanswered, Unreadable
 from storage.database import Database
 from storage.posts import Post
 from storage.webhooks import Webhook, WebhookStore
@@ -21,18 +21,15 @@ from storage.webhooks import Webhook, WebhookStore
 WEBHOOK_NAME = "Mynah"
 TRANSMIT_S = 90.0
 """How long one request may take with discord.py's own waiting and retrying, in seconds."""
+UNREADABLE = "Mynah may not read the channel's history (Read Message History), so it cannot tell whether this was posted."
 PAGE = 100
 HISTORY = 2000
 """Messages that are read back at most when a post is looked for."""
 CLOCK_SKEW = timedelta(minutes=5)
 """How far Discord's clock and ours may differ."""
-UNKNOWN_CHANNEL, UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, TOO_MANY_WEBHOOKS = 10003, 10015, 50027, 30007
+UNKNOWN_CHANNEL, UNKNOWN_WEBHOOK, INVALID_WEBHOOK_TOKEN, TOO_MANY_WEBHOOKS, NO_DIRECT_MESSAGES = 10003, 10015, 50027, 30007, 50007
 
 log = structlog.get_logger("mynah.posting")
-
-
-class Unanswered(Exception):
-    """The request left and no clear answer came."""
 
 
 async def send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -89,18 +86,20 @@ def translated(*, repeatable: bool) -> Iterator[None]:
             raise Refused(_sentence(error)) from error
         if repeatable:
             raise Later(0) from error
-        raise
+        raise Unanswered(f"Discord answered {error.status}") from error
     except aiohttp.ClientConnectorError as error:
         raise Later(0) from error
     except (aiohttp.ClientError, OSError) as error:
         if repeatable:
             raise Later(0) from error
-        raise
+        raise Unanswered(str(error) or type(error).__name__) from error
 
 
 def _sentence(error: discord.HTTPException) -> str:
     if error.code == UNKNOWN_CHANNEL:
         return "The channel is gone."
+    if error.code == NO_DIRECT_MESSAGES:
+        return "They take no direct messages from Mynah."
     if error.status == 403:
         return "Mynah may not post in this channel: give it View Channel, Send Messages and Manage Webhooks there."
     return f"Discord refused the post: {error.text.strip() or error.response.reason} (status {error.status}, code {error.code})."
@@ -196,12 +195,14 @@ class Poster(Outbox):
     async def transmit(self, post: Post, message: Message) -> int:
         """Send it once: as the character where there is a webhook, else as the bot, with a nonce by which Discord drops a second one."""
         webhook = await self._webhook(post, message)
+        with translated(repeatable=True):
+            channel = self._channel(await self._target(post))
         with translated(repeatable=False):
             async with asyncio.timeout(TRANSMIT_S):
                 if webhook is not None and message.persona is not None:
                     return await self._execute(webhook, post, message, message.persona)
                 request = _without_empty_view(without_webhook(message))
-                return (await self._channel(post.channel_id).send(nonce=post.nonce, suppress_embeds=True, **request)).id
+                return (await channel.send(nonce=post.nonce, suppress_embeds=True, **request)).id
 
     async def _execute(self, webhook: Webhook, post: Post, message: Message, persona: Persona) -> int:
         try:
@@ -229,21 +230,41 @@ class Poster(Outbox):
         """Look for a post in the channel, back to when it was sent."""
         webhook = await self._webhook(post, message)
         since = (post.sending_at or post.created_at) - CLOCK_SKEW
+        others = await self._posts.message_ids(post.channel_id, HISTORY)  # need no look: each would cost a request, and may fail
         seen = 0
         with translated(repeatable=True):
             try:
-                async for found in self._channel(post.channel_id).history(limit=HISTORY):
+                async for found in self._channel(await self._target(post)).history(limit=HISTORY):
                     seen += 1
                     # The newest page is read whatever the clocks say.
                     if seen > PAGE and found.created_at < since:
                         return None
-                    if await self._is(found, post, message, webhook):
+                    if found.id not in others and await self._is(found, post, message, webhook):
                         return found.id
+                readable = seen > 0 or await self._may_read(post)
             except discord.Forbidden as error:
-                raise Unreadable("The channel's history cannot be read, so nobody can tell whether this was posted.") from error
+                raise Unreadable(UNREADABLE) from error
+        if not readable:
+            raise Unreadable(UNREADABLE)
         if seen == HISTORY:
             raise Unreadable(f"More than {HISTORY} messages came after it, so nobody can tell whether this was posted.")
         return None
+
+    async def _may_read(self, post: Post) -> bool:
+        """Whether the bot is shown what stands in the channel: where it is not, Discord gives an empty history, and no error."""
+        if post.recipient_id is not None or self._client.user is None:
+            return post.recipient_id is not None
+        guild = await self._client.fetch_guild(post.guild_id, with_counts=False)
+        me = await guild.fetch_member(self._client.user.id)
+        home = self._home(post.channel_id)
+        return any(channel.id == home and channel.permissions_for(me).read_message_history for channel in await guild.fetch_channels())
+
+    async def _target(self, post: Post) -> int:
+        """The channel that it goes to: that of the direct messages with a person is asked for, which may be repeated."""
+        if post.recipient_id is None:
+            return post.channel_id
+        route = discord.http.Route("POST", "/users/@me/channels")
+        return int((await self._client.http.request(route, json={"recipient_id": str(post.recipient_id)}))["id"])
 
     async def _is(self, found: discord.Message, post: Post, message: Message, webhook: Webhook | None) -> bool:
         if found.author == self._client.user:

@@ -22,9 +22,11 @@ from bot.uploads import Uploads
 from storage.characters import SHELL, CharacterStore
 from storage.corpora import CorpusStore
 from storage.database import Database, Transaction
+from storage.facts import FactStore
 from storage.jobs import Job, JobStore
 from storage.models import ModelStore
 from storage.posts import PostStore
+from storage.restoring import ASIDE
 
 OTHERS = 8
 """Accounts that a new model's texts are told apart from."""
@@ -42,7 +44,7 @@ class Registry:
     def __init__(self, *, database: Database, home: Path) -> None:
         self._database = database
         self._characters, self._corpora, self._models = CharacterStore(database), CorpusStore(database), ModelStore(database)
-        self._jobs, self._posts = JobStore(database), PostStore(database)
+        self._jobs, self._posts, self._facts = JobStore(database), PostStore(database), FactStore(database)
         self._home = home
         self._uploads = Uploads(home)
 
@@ -82,18 +84,26 @@ class Registry:
         await asyncio.to_thread(self._clear_files, job, corpus)
 
     async def sweep(self) -> None:
-        """At the start: remove what a crash left behind, and finish clearing up after jobs that have ended."""
+        """At the start: remove what a crash left behind, and finish clearing up after jobs that have ended.
+
+        At the first start after a restore nothing is removed: what no row refers to may be worth more than the rows, and is set aside.
+        """
+        aside = await self._facts.get(ASIDE)
+        away = _Away(self._home, aside)
         for folder in _numbered(self._home / "jobs"):
             job = await self._jobs.get(int(folder.name))
             if job is None:
-                await asyncio.to_thread(shutil.rmtree, folder)
+                await asyncio.to_thread(away.put, folder)
             elif not job.is_open:
                 await self.clear(job)
         open_jobs = [job for state in ("queued", "running", "waiting") for job in await self._jobs.in_state(state)]
         keep = {self._model_folder(*key) for key in await self._models.ids()}
         keep |= {self._home / "corpora" / f"{number}.jsonl" for number in await self._corpora.ids()}
         keep |= {self._home / "uploads" / Path(job.source_path).parent.name for job in open_jobs}
-        await asyncio.to_thread(self._remove_others, keep)
+        await asyncio.to_thread(self._remove_others, keep, away)
+        if aside is not None:
+            async with self._database.transaction() as tx:
+                await self._facts.delete(tx, ASIDE)
 
     async def _insert(self, tx: Transaction, job: Job, result: Result, now: datetime) -> tuple[int, int]:
         """All the rows; gives character id and version."""
@@ -157,13 +167,12 @@ class Registry:
         if self._job_folder(job.id).exists():
             shutil.rmtree(self._job_folder(job.id))
 
-    def _remove_others(self, keep: set[Path]) -> None:
+    def _remove_others(self, keep: set[Path], away: "_Away") -> None:
         found = [*self._home.glob("models/*/v*"), *self._home.glob("models/.new-*")]
         found += [*self._home.glob("corpora/*"), *self._home.glob("uploads/*")]
         for path in found:
             if path not in keep:
-                log.info("removed what belongs to nothing", path=str(path.relative_to(self._home)))
-                path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
+                away.put(path)
         for folder in self._home.glob("models/*"):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -173,6 +182,23 @@ class Registry:
 
     def _model_folder(self, character_id: int, version: int) -> Path:
         return self._home / "models" / str(character_id) / f"v{version}"
+
+
+class _Away:
+    """Where things go that no row refers to: out of the world, or after a restore into a folder of their own."""
+
+    def __init__(self, home: Path, aside: str | None) -> None:
+        self._home, self._aside = home, aside and home / aside
+
+    def put(self, path: Path) -> None:
+        inside = path.relative_to(self._home)
+        kept = self._aside and self._aside / inside
+        if kept and not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(kept)
+        else:
+            path.unlink() if path.is_symlink() or path.is_file() else shutil.rmtree(path)
+        log.info("set aside what belongs to nothing" if kept else "removed what belongs to nothing", path=str(inside))
 
 
 async def promise_result(

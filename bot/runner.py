@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from bot.executor.fence import Fence
 from bot.jobs import JobQueue
 from bot.registry import Registry, Superseded, promise_result
 from storage.database import Database
+from storage.errors import Full, StorageProblem
 from storage.jobs import Job, JobStore
 from storage.posts import PostStore
 
@@ -81,6 +83,7 @@ class JobRunner:
         """Work for ever, or until `stop`."""
         self._idle.clear()
         try:
+            await self._gather()
             while not self._stopping:
                 self._queue.wake.clear()
                 await self._look_again()
@@ -121,8 +124,22 @@ class JobRunner:
         self._queue.wake.set()
         await self._executor.close()
         await self._idle.wait()
+        if self._executor.outlives:
+            return  # what runs goes on, and is attached again at the next start
+        with suppress(StorageProblem):  # then the next start finds them as after a crash
+            for job in await self._jobs.in_state("running"):
+                await self._back(job, "given back", None, charge=False)
+
+    async def _gather(self) -> None:
+        """Take up again what ran when the database could not be used, and this ended for it."""
+        known = {job.id for job in self._adopted}
         for job in await self._jobs.in_state("running"):
-            await self._back(job, "given back", None, charge=False)
+            if job.id in known:
+                continue
+            if await self._executor.attach(self._registry.attempt(job)):
+                self._adopted.append(job)
+            else:
+                await self._back(job, "given back", None, charge=False)
 
     async def _claim(self, job_id: int | None = None) -> Job | None:
         now = self._clock.now()
@@ -180,7 +197,8 @@ class JobRunner:
                 await self._executor.start(attempt)
             return await self._follow(job, attempt, cancelled)
         except asyncio.CancelledError:
-            await self._executor.cancel(attempt, grace_s=self._settings.stop_grace_seconds, save=True)
+            if not self._executor.outlives:
+                await self._executor.cancel(attempt, grace_s=self._settings.stop_grace_seconds, save=True)
             raise
         except Exception as error:
             # One job's fault must not end the queue.
@@ -191,7 +209,7 @@ class JobRunner:
             return Outcome("failed", None, f"The training could not be run ({type(error).__name__}): the log says more.")
 
     async def _spec(self, job: Job) -> TrainSpec:
-        killed = sum(event.event == "attempt lost" for event in await self._jobs.events(job.id))
+        killed = sum(event.event == "attempt killed" for event in await self._jobs.events(job.id))
         recipe: dict[str, Any] = dict(HALF_BATCH) if killed >= 2 else {}
         return TrainSpec(
             job=job.id,
@@ -227,23 +245,24 @@ class JobRunner:
             self._announce(job, progress)
             if kept is None or progress.stage != kept.stage or progress.fraction - kept.fraction >= _LEAST_STEP:
                 kept = progress
-                async with self._database.transaction() as tx:
-                    await self._jobs.save_progress(tx, job.id, asdict(progress))
+                with suppress(StorageProblem):  # a training is worth more than a line about it
+                    async with self._database.transaction() as tx:
+                        await self._jobs.save_progress(tx, job.id, asdict(progress))
 
     async def _conclude(self, job: Job, outcome: Outcome) -> None:
         if outcome.state == "succeeded":
             outcome = await self._publish(job, outcome)
         reason = outcome.reason or "The training ended without saying why: the log says more."
         match outcome.state:
-            case "succeeded":
+            case "succeeded" | "detached":
                 return
             case "refused":
                 await self._end(job, "failed", reason)
             case "cancelled" if not self._stopping:
                 await self._end(job, "cancelled", reason)
-            case "no_space":
+            case "no_space" | "unavailable":
                 await self._back(job, "waiting", reason, charge=False, state="waiting")
-            case "failed" | "lost" if not self._stopping:
+            case "failed" | "killed" | "lost" if not self._stopping:
                 await self._charge(job, outcome.state, reason)
             case _:  # preempted, fenced (then nothing runs under this number any more), or ended because Mynah stops
                 await self._back(job, "given back", reason, charge=False)
@@ -258,7 +277,7 @@ class JobRunner:
             return outcome
         except TrainingError as error:
             return Outcome("failed", None, str(error))
-        except OSError as error:
+        except (OSError, Full) as error:
             if not _is_full(error):
                 raise
             return _NO_SPACE
@@ -313,4 +332,4 @@ def _prepare(attempt: Attempt, spec: TrainSpec) -> None:
 
 
 def _is_full(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(error, Full) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))

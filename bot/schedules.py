@@ -7,6 +7,7 @@ no slot is posted twice.
 import asyncio
 import builtins
 import difflib
+import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -19,7 +20,7 @@ from apscheduler.triggers.date import DateTrigger
 from bot.clock import Clock
 from bot.config import Settings
 from bot.errors import BadInput, NotAllowed, NotFound
-from bot.when import next_slot, parse_when, shortest_gap, slots
+from bot.when import is_quiet, next_slot, parse_quiet, parse_when, shortest_gap, slots
 from storage.database import Database
 from storage.posts import PostStore
 from storage.schedules import Policy, Schedule, ScheduleStore
@@ -56,8 +57,10 @@ class Scheduler:
         created_by: int,
         policy: Policy = "once",
         grace_s: int = GRACE_S,
+        jitter_s: int = 0,
+        quiet: str | None = None,
     ) -> Schedule:
-        """Let a character post at set times.
+        """Let a character post at set times, each up to `jitter_s` seconds later, and never in the quiet hours.
 
         Raises:
             BadInput: no such zone, no such cron line, one that never comes, or one that comes too often.
@@ -65,11 +68,15 @@ class Scheduler:
         """
         now = self._clock.now()
         cron = parse_when(cron)
+        quiet = parse_quiet(quiet) if quiet is not None else None
         _check_zone(zone)
-        next_at = next_slot(cron, zone, now)
+        next_at = next_slot(cron, zone, now, quiet=quiet, jitter_s=jitter_s)
         gap, least = shortest_gap(cron, now), timedelta(minutes=self._settings.schedule_min_minutes)
         if gap < least:
             raise BadInput(f"“{cron}” comes {_minutes(gap)} apart, and {_minutes(least)} is the least: choose fewer times.")
+        if not 0 <= jitter_s < gap.total_seconds():
+            later = _minutes(timedelta(seconds=jitter_s))
+            raise BadInput(f"“{cron}” comes {_minutes(gap)} apart, so a post cannot come up to {later} later: choose less.")
         async with self._database.transaction() as tx:
             count, most = await self._schedules.count(guild_id), self._settings.schedules_per_server
             if count >= most:
@@ -87,6 +94,8 @@ class Scheduler:
                 next_at=next_at,
                 created_by=created_by,
                 now=now,
+                jitter_s=jitter_s,
+                quiet=quiet,
             )
         self._rung.set()
         return schedule
@@ -109,7 +118,8 @@ class Scheduler:
         if self._last_tick is None or now < self._last_tick:
             await self._set_right(now)
         self._last_tick = now
-        made = sum([await self._fire(schedule, now) for schedule in await self._schedules.due(now)])
+        due = [schedule for schedule in await self._schedules.due(now) if _comes_at(schedule) <= now]
+        made = sum([await self._fire(schedule, now) for schedule in due if not is_quiet(schedule.quiet, schedule.zone, now)])
         if made:
             self._wake_poster()
         return made
@@ -133,19 +143,22 @@ class Scheduler:
         self._rung.set()
 
     async def _until_next(self) -> timedelta:
-        earliest = await self._schedules.earliest()
-        left = LONGEST_SLEEP if earliest is None else earliest - self._clock.now()
-        return min(max(left, timedelta(0)), LONGEST_SLEEP)
+        now = self._clock.now()
+        earliest = await self._schedules.earliest(after=now)
+        coming = [_comes_at(schedule) for schedule in await self._schedules.due(now) if not is_quiet(schedule.quiet, schedule.zone, now)]
+        moments = [*coming, *([earliest] if earliest else [])]
+        return min([LONGEST_SLEEP, *(max(moment - now, timedelta(0)) for moment in moments)])
 
     async def _fire(self, schedule: Schedule, now: datetime) -> bool:
         """Go on to the first slot to come; whether a post was made for the newest that has come."""
         slot = next_at = schedule.next_at
-        for coming in slots(schedule.cron, schedule.zone, max(schedule.next_at, now - LOOK_BACK)):
+        begin = max(schedule.next_at, now - LOOK_BACK)
+        for coming in slots(schedule.cron, schedule.zone, begin, quiet=schedule.quiet, jitter_s=schedule.jitter_s):
             next_at = coming
-            if coming > now:
+            if _comes_at(schedule, coming) > now:
                 break
             slot = coming
-        late = now - slot
+        late = now - _comes_at(schedule, slot)
         wanted = late <= timedelta(seconds=schedule.grace_s) or schedule.policy == "once"
         async with self._database.transaction() as tx:
             if not await self._schedules.advance(tx, schedule.id, expected=schedule.next_at, next_at=next_at):
@@ -171,7 +184,7 @@ class Scheduler:
     async def _set_right(self, now: datetime) -> None:
         """After a start, or when the clock was set back: slots to come may be nearer than they were thought to be."""
         for schedule in await self._schedules.all():
-            next_at = next_slot(schedule.cron, schedule.zone, now)
+            next_at = next_slot(schedule.cron, schedule.zone, now, quiet=schedule.quiet, jitter_s=schedule.jitter_s)
             if schedule.next_at > now and schedule.next_at != next_at:
                 async with self._database.transaction() as tx:
                     await self._schedules.advance(tx, schedule.id, expected=schedule.next_at, next_at=next_at)
@@ -179,6 +192,13 @@ class Scheduler:
     async def list(self, guild_id: int) -> builtins.list[Schedule]:
         """The server's schedules."""
         return await self._schedules.list(guild_id)
+
+
+def _comes_at(schedule: Schedule, slot: datetime | None = None) -> datetime:
+    """When the post of a slot, or of the next one, is made: by a chance that schedule and slot decide, so that no restart throws again."""
+    slot = slot or schedule.next_at
+    chance = hashlib.sha256(f"{schedule.id}:{int(slot.timestamp())}".encode()).digest()
+    return slot + timedelta(seconds=int.from_bytes(chance[:8]) % (schedule.jitter_s + 1))
 
 
 @cache

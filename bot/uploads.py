@@ -42,7 +42,7 @@ class Uploads:
             await write(path)
         except BaseException as error:
             self.discard(path)
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise NoSpace("The disk is full, so the file could not be taken: tell the operator of this bot, then try again.") from error
             raise
         return path

@@ -6,7 +6,7 @@ daylight saving skips falls on the end of the gap; one that it repeats comes onc
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import islice, pairwise, takewhile
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,8 @@ EXAMPLES = "every day at 9:00 · weekdays at 18:30 · every monday at 8:00 · ev
 FAR = timedelta(days=5 * 366)
 """A line without a slot within this never fires, as far as people are concerned."""
 _SLOTS_LOOKED_AT = 500
+_QUIET_LOOKED_AT = 3000
+"""Slots in a row that may be quiet: a line with one slot in each minute has fewer than these in two days."""
 _NAMES = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _DAYS = {
     "day": frozenset(range(7)),
@@ -31,6 +33,7 @@ _DAYS = {
 _TIME = re.compile(
     r"(?:(?P<days>.+?) )??(?P<at>at )?(?P<time>noon|midnight|(?P<hour>[0-9]{1,2})(?:[:.](?P<minute>[0-9]{2}))? ?(?P<half>[ap]m)?)"
 )
+_SPAN = re.compile(r"(?P<begin>.+?) ?(?:-|–|\bto\b|\buntil\b) ?(?P<end>.+)")
 _INTERVAL = re.compile(r"hourly|every (?:(?P<number>[0-9]{1,2}) )?(?P<unit>hour|minute)s?")
 
 
@@ -52,28 +55,61 @@ def parse_when(text: str) -> str:
     return cron
 
 
-def next_slot(cron: str, zone: str, after: datetime) -> datetime:
-    """The first slot after a moment, in UTC.
+def parse_quiet(text: str) -> str:
+    """Quiet hours such as "22-7", "22:30 to 7:00" or "11 pm - 6 am", as HH:MM-HH:MM.
 
     Raises:
-        BadInput: the line is none, or has no slot within five years.
+        BadInput: they are none, or last for no time at all.
     """
+    words = " ".join(text.casefold().split())
+    span = _SPAN.fullmatch(words)
+    sides = [_TIME.fullmatch(span[side]) for side in ("begin", "end")] if span else []
+    if not all(side and not side["days"] for side in sides) or not sides:
+        raise BadInput(f"“{text.strip()[:60]}” are no quiet hours that Mynah understands: try 22-7, 22:30 to 7:00 or 11 pm - 6 am.")
+    begin, end = (time(*_clock_time(side)) for side in sides if side)
+    if begin == end:
+        raise BadInput(f"Quiet hours from {begin:%H:%M} to {end:%H:%M} would be none or all: choose two times that differ, such as 22-7.")
+    return f"{begin:%H:%M}-{end:%H:%M}"
+
+
+def is_quiet(quiet: str | None, zone: str, moment: datetime) -> bool:
+    """Whether a moment lies in the quiet hours (as of `parse_quiet`) of a zone. Their end does not."""
+    if quiet is None:
+        return False
+    begin, end = (time.fromisoformat(side) for side in quiet.split("-"))
+    local = moment.astimezone(ZoneInfo(zone)).time()
+    return begin <= local < end if begin < end else local >= begin or local < end
+
+
+def next_slot(cron: str, zone: str, after: datetime, *, quiet: str | None = None, jitter_s: int = 0) -> datetime:
+    """The first slot after a moment, in UTC; one that is quiet, or would be when it comes so many seconds later, is none.
+
+    Raises:
+        BadInput: the line is none, has no slot within five years, or none that is not quiet.
+    """
+    passed = 0
     try:
         for slot in CronSim(cron, after.astimezone(ZoneInfo(zone))):
             moment = slot.astimezone(UTC)
             if moment > after:  # cronsim's may lie before it: the second pass of a repeated hour looks like the first
                 if moment - after > FAR:
                     break
-                return moment
+                if not (is_quiet(quiet, zone, moment) or is_quiet(quiet, zone, moment + timedelta(seconds=jitter_s))):
+                    return moment
+                passed += 1
+                if passed == _QUIET_LOOKED_AT:
+                    break
     except CronSimError as error:
         raise BadInput(f"“{cron}” is no cron line that ever comes ({error}): it takes five fields, such as 30 18 * * 1-5.") from error
+    if passed:
+        raise BadInput(f"“{cron}” comes in the quiet hours {quiet} only: choose other times or other quiet hours.")
     raise BadInput(f"“{cron}” never comes within five years: check its day and month.")
 
 
-def slots(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
+def slots(cron: str, zone: str, after: datetime, *, quiet: str | None = None, jitter_s: int = 0) -> Iterator[datetime]:
     """The slots after a moment, one by one, in UTC."""
     while True:
-        after = next_slot(cron, zone, after)
+        after = next_slot(cron, zone, after, quiet=quiet, jitter_s=jitter_s)
         yield after
 
 

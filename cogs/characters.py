@@ -6,7 +6,7 @@ from discord.ext import commands
 
 from bot import messages
 from bot.client import Interaction, MynahBot
-from bot.posting import edit_of
+from bot.tree import acknowledge, answer
 from cogs.ui import autocomplete
 from cogs.ui.checks import guild_of, owner_or_manager
 from cogs.ui.transformers import Handle
@@ -22,18 +22,18 @@ class Characters(commands.GroupCog, name="character", description="Who can speak
     @app_commands.command(name="list")
     async def list_characters(self, interaction: Interaction) -> None:
         """Who can speak in this server."""
-        await interaction.response.defer(ephemeral=True)
+        await acknowledge(interaction, ephemeral=True)
         found = await self.bot.app.characters.list(guild_of(interaction))
-        await interaction.edit_original_response(**edit_of(messages.character_list(found)))
+        await answer(interaction, messages.character_list(found))
 
     @app_commands.command()
     @app_commands.describe(character="Whom")
     @app_commands.autocomplete(character=autocomplete.characters)
     async def info(self, interaction: Interaction, character: Transform[str, Handle]) -> None:
         """What a character learned from, and how well."""
-        await interaction.response.defer(ephemeral=True)
+        await acknowledge(interaction, ephemeral=True)
         found = await self.bot.app.characters.info(guild_of(interaction), character)
-        await interaction.edit_original_response(**edit_of(messages.character_info(found)))
+        await answer(interaction, messages.character_info(found))
 
     @app_commands.command()
     @app_commands.describe(character="Whom")
@@ -56,20 +56,20 @@ class EraseCharacter(Press, template=r"character:erase:(?P<key>[a-z0-9_.-]+)"):
 
     async def press(self, interaction: Interaction) -> None:
         """Do it, and let the question become the answer."""
-        await interaction.response.defer()
+        await acknowledge(interaction)
         app, guild_id = interaction.client.app, guild_of(interaction)
         info = await app.characters.info(guild_id, self.key)
         owner_or_manager(interaction, info.character.created_by)
         gone = await app.characters.delete(guild_id, self.key)
-        await interaction.edit_original_response(**edit_of(messages.deleted(gone)))
+        await answer(interaction, messages.deleted(gone))
 
 
 async def ask_to_delete(interaction: Interaction, handle: str) -> None:
     """Ask the one who trained the character, or who manages the server, whether it shall go."""
-    await interaction.response.defer(ephemeral=True, thinking=True)
+    await acknowledge(interaction, ephemeral=True, thinking=True)
     info = await interaction.client.app.characters.info(guild_of(interaction), handle)
     owner_or_manager(interaction, info.character.created_by)
-    await interaction.edit_original_response(**edit_of(messages.confirm_delete(info)))
+    await answer(interaction, messages.confirm_delete(info))
 
 
 async def setup(bot: MynahBot) -> None:

@@ -8,7 +8,7 @@ from discord.ext import commands
 
 from bot import messages
 from bot.client import Interaction, MynahBot
-from bot.posting import edit_of
+from bot.tree import acknowledge, answer
 from cogs.ui import autocomplete
 from cogs.ui.checks import asked, guild_of, owner_or_manager
 from cogs.ui.transformers import Handle
@@ -56,7 +56,7 @@ class Again(Press, template=r"post:again:(?P<key>\d+)"):
 
     async def press(self, interaction: Interaction) -> None:
         """Another tweet that begins in the same way."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction, ephemeral=True, thinking=True)
         post = await interaction.client.app.characters.again(int(self.key), **asked(interaction))
         await _tell_when_delivered(interaction, [post])
 
@@ -66,9 +66,9 @@ class WhyThis(Press, template=r"post:why:(?P<key>\d+)"):
 
     async def press(self, interaction: Interaction) -> None:
         """Where it comes from, for the one who asks."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction, ephemeral=True, thinking=True)
         why = await interaction.client.app.characters.why(int(self.key), guild_id=guild_of(interaction))
-        await interaction.edit_original_response(**edit_of(messages.why(why)))
+        await answer(interaction, messages.why(why))
 
 
 class DeletePost(Press, template=r"post:delete:(?P<key>\d+)"):
@@ -76,17 +76,17 @@ class DeletePost(Press, template=r"post:delete:(?P<key>\d+)"):
 
     async def press(self, interaction: Interaction) -> None:
         """Take the post back, for the one who asked for it or who manages the server."""
-        await interaction.response.defer(ephemeral=True, thinking=True)
+        await acknowledge(interaction, ephemeral=True, thinking=True)
         poster = interaction.client.app.poster
         post = await poster.get(int(self.key), guild_id=guild_of(interaction))
         owner_or_manager(interaction, post.created_by)
         await poster.delete(post, by=interaction.user.id)
-        await interaction.edit_original_response(content="Deleted.")
+        await answer(interaction, "Deleted.")
 
 
 async def say(interaction: Interaction, handle: str, prompt: str = "", count: int = 1, seed: int | None = None) -> None:
     """Let a character speak in this channel, and tell the one who asked when it has."""
-    await interaction.response.defer(ephemeral=True, thinking=True)
+    await acknowledge(interaction, ephemeral=True, thinking=True)
     posts = await interaction.client.app.characters.say(**asked(interaction), handle=handle, prompt=prompt, count=count, seed=seed)
     await _tell_when_delivered(interaction, posts)
 
@@ -95,7 +95,7 @@ async def _tell_when_delivered(interaction: Interaction, posts: Sequence[Post]) 
     poster = interaction.client.app.poster
     poster.wake()
     delivered = await poster.delivered([post.id for post in posts], DELIVERY_S)
-    await interaction.edit_original_response(**edit_of(messages.said(delivered)))
+    await answer(interaction, messages.said(delivered))
 
 
 async def setup(bot: MynahBot) -> None:

@@ -12,7 +12,7 @@ from bot.bases import choose_base
 from bot.board import Board
 from bot.client import Interaction, MynahBot
 from bot.executor.contract import Progress
-from bot.posting import edit_of
+from bot.tree import acknowledge, answer
 from cogs.ui import autocomplete
 from cogs.ui.checks import asked
 from cogs.ui.transformers import Handle
@@ -49,7 +49,7 @@ class Train(commands.Cog):
         self, interaction: Interaction, handle: Transform[str, Handle], archive: discord.Attachment, preset: str = "default"
     ) -> None:
         """Learn how a person tweets, from their own tweets."""
-        await interaction.response.defer()
+        await acknowledge(interaction)
         app = self.bot.app
         base, base_name = choose_base(app.settings.base_model, app.home)
         async with app.uploads.received(archive.filename, archive.size, archive.save) as path:
@@ -66,9 +66,9 @@ class Train(commands.Cog):
         if queued.job.source_path != str(path):  # joined another job, or Discord delivered the same interaction twice
             app.uploads.discard(path)
         if queued.joined:
-            await interaction.edit_original_response(**edit_of(messages.joined(queued.job, queued.place)))
+            await answer(interaction, messages.joined(queued.job, queued.place))
         else:
-            reply = await interaction.edit_original_response(**edit_of(messages.job(queued.job, queued.place)))
+            reply = await answer(interaction, messages.job(queued.job, queued.place))
             await self.board.adopt(queued.job, reply.id)
 
     @commands.Cog.listener()

@@ -1,4 +1,4 @@
-"""Write docs/commands.md from the commands themselves and docs/schema.md from the migrations."""
+"""Write docs/commands.md from the commands, docs/schema.md from the migrations and the table of docs/reliability.md from the tests."""
 
 import asyncio
 import re
@@ -10,6 +10,8 @@ from typing import Any
 
 import discord
 import typer.main
+
+from scripts.faults import reliability
 
 ROOT = Path(__file__).parents[1]
 MIGRATIONS = ROOT / "storage" / "migrations"
@@ -123,7 +125,8 @@ def schema() -> str:
     database.executescript("\n".join(scripts))
     tables = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY rowid")
     for (name,) in tables.fetchall():
-        sql = "\n".join(re.findall(rf"^(?:CREATE|ALTER) TABLE {name}\b.*?\n\n", "\n\n".join(scripts) + "\n\n", re.DOTALL | re.MULTILINE))
+        told = re.findall(rf"^(?:CREATE|ALTER) TABLE {name}\b.*?\n\n", "\n\n".join(scripts) + "\n\n", re.DOTALL | re.MULTILINE)
+        sql = "\n".join(reversed(told))  # of a table that was made anew the newest words count
         parts.append(f"## {name}\n")
         keys = {row[3]: row[2] for row in database.execute(f"PRAGMA foreign_key_list({name})")}
         columns = [_column(row, sql, keys) for row in database.execute(f"PRAGMA table_info({name})")]
@@ -146,7 +149,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return ["\n".join([f"| {' | '.join(head)} |", "|" + "---|" * len(head), *lines]) + "\n"] if lines else []
 
 
-PAGES = {ROOT / "docs" / "commands.md": commands, ROOT / "docs" / "schema.md": schema}
+PAGES = {
+    ROOT / "docs" / "commands.md": commands,
+    ROOT / "docs" / "schema.md": schema,
+    ROOT / "docs" / "reliability.md": reliability,
+}
 
 if __name__ == "__main__":
     for path, text in PAGES.items():

@@ -6,7 +6,7 @@ connection, one transaction at a time, and a lock on the file.
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,11 @@ import aiosqlite
 
 from storage import lock
 from storage.copies import copy, uri
+from storage.errors import StorageProblem, understood
 from storage.migrate import check, prepare
 
+SQLITE = sqlite3.sqlite_version
+"""Which SQLite this is."""
 T = TypeVar("T")
 Parameters = Sequence[object] | Mapping[str, object]
 
@@ -74,8 +77,10 @@ class Database:
         self._inside: asyncio.Task[Any] | None = None
 
     @classmethod
-    async def open(cls, path: Path, *, read_only: bool = False) -> "Database":
+    async def open(cls, path: Path, *, read_only: bool = False, before: Callable[[], None] | None = None) -> "Database":
         """Open, and make or migrate the file first; with `read_only` neither, which works beside a running bot.
+
+        `before` is called in a thread, under the lock, when nobody has looked at the file yet: it may put another in its place.
 
         Raises:
             InUse, Newer, Corrupt, StorageProblem: as their sentences say.
@@ -86,6 +91,8 @@ class Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         file_lock = lock.acquire(path)
         try:
+            if before is not None:
+                await _to_the_end(asyncio.to_thread(before))
             await _to_the_end(asyncio.to_thread(prepare, path))
             return cls(path, await _connect(path, read_only=False), file_lock)
         except BaseException:
@@ -102,22 +109,33 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """One transaction: committed at the end of the block, rolled back when anything is raised in it, cancellation included."""
+        """One transaction: committed at the end of the block, rolled back when anything is raised in it, cancellation included.
+
+        Raises:
+            Busy, Full: as their sentences say; nothing was changed.
+        """
         if self._inside is asyncio.current_task():
             raise RuntimeError("a transaction inside a transaction")
         async with self._turn:
             self._inside = asyncio.current_task()
             transaction = Transaction(self._connection)
             try:
-                await _to_the_end(self._connection.execute_fetchall("BEGIN IMMEDIATE"))
-                yield transaction
-                await _to_the_end(self._connection.commit())
-            except BaseException:
-                await _to_the_end(self._connection.rollback())  # does nothing when nothing is open
-                raise
+                with understood():
+                    async with self._begun():
+                        yield transaction
             finally:
                 transaction.end()
                 self._inside = None
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[None]:
+        try:
+            await _to_the_end(self._connection.execute_fetchall("BEGIN IMMEDIATE"))
+            yield
+            await _to_the_end(self._connection.commit())
+        except BaseException:
+            await _to_the_end(self._connection.rollback())  # does nothing when nothing is open
+            raise
 
     async def fetch_one(self, sql: str, parameters: Parameters = ()) -> sqlite3.Row | None:
         """The first row, or None."""
@@ -129,18 +147,27 @@ class Database:
         if self._inside is asyncio.current_task():
             return list(await self._connection.execute_fetchall(sql, parameters))
         async with self._turn:
-            return list(await self._connection.execute_fetchall(sql, parameters))
+            with understood():
+                return list(await self._connection.execute_fetchall(sql, parameters))
 
     async def backup(self, target: Path) -> None:
         """Write a checked copy of the whole database to `target`, while it is in use.
 
         Raises:
-            sqlite3.DatabaseError: when the copy is not sound; `target` is as it was then.
+            StorageProblem: the copy is not sound, or there is no room; `target` is as it was then.
         """
         await asyncio.to_thread(copy, self.path, target)
 
 
 async def _connect(path: Path, *, read_only: bool) -> aiosqlite.Connection:
+    try:
+        with understood():
+            return await _connected(path, read_only=read_only)
+    except sqlite3.OperationalError as error:
+        raise StorageProblem(f"{path} cannot be opened: {error}.") from error
+
+
+async def _connected(path: Path, *, read_only: bool) -> aiosqlite.Connection:
     connection = await (aiosqlite.connect(uri(path), uri=True) if read_only else aiosqlite.connect(path, isolation_level=None))
     try:
         connection.row_factory = sqlite3.Row

@@ -15,3 +15,6 @@ class FactStore:
         await tx.execute(
             "INSERT INTO facts (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
         )
+
+    async def delete(self, tx: Transaction, key: str) -> None:
+        await tx.execute("DELETE FROM facts WHERE key = ?", (key,))

@@ -5,10 +5,11 @@ A migration that is stopped half-way leaves the version before it. A file is cop
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
-from storage.copies import copy, newest_good, uri
-from storage.errors import Corrupt, Newer, StorageProblem
+from storage.copies import copy_before, newest_good, uri
+from storage.errors import Corrupt, Newer, StorageProblem, understood
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -19,15 +20,16 @@ def prepare(path: Path, migrations: Path = MIGRATIONS) -> None:
     Raises:
         Corrupt: the file is damaged.
         Newer: it has a schema that this code does not know.
+        Busy, Full: as their sentences say.
         StorageProblem: it cannot be opened or written.
     """
     steps = _steps(migrations)
     try:
         path.touch(mode=0o600)
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as connection:
+        with understood(), closing(sqlite3.connect(path, isolation_level=None, timeout=10)) as connection:
             version = _checked_version(connection, path, known=len(steps))
             if 0 < version < len(steps):
-                copy(path, path.parent / "backups" / f"{path.stem}-before-{version + 1:04}.db")
+                copy_before(path, datetime.now(UTC), version + 1)
             for number, script in enumerate(steps[version:], start=version + 1):
                 _apply(connection, number, script)
     except (sqlite3.OperationalError, OSError) as error:
@@ -44,12 +46,17 @@ def check(path: Path, migrations: Path = MIGRATIONS) -> None:
     if not path.is_file():
         raise StorageProblem(f"There is no database at {path} yet: start the bot or train a character first.")
     try:
-        with closing(sqlite3.connect(uri(path), uri=True, timeout=10)) as connection:
+        with understood(), closing(sqlite3.connect(uri(path), uri=True, timeout=10)) as connection:
             version = _checked_version(connection, path, known=known)
     except sqlite3.OperationalError as error:
         raise StorageProblem(f"{path} cannot be read: {error}.") from error
     if version < known:
         raise StorageProblem(f"{path} has schema {version} and this Mynah reads {known}: start the bot once to bring it up to date.")
+
+
+def newest_version() -> int:
+    """The schema that this code makes."""
+    return len(_steps(MIGRATIONS))
 
 
 def _steps(migrations: Path) -> list[str]:

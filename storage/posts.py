@@ -4,7 +4,8 @@
      │         │           ├──► pending   (refused for now, or found absent when reconciled)
      └─────────┴──► failed ┴──► unknown   (whether it arrived cannot be told)
 
-`sending` is written before the request leaves: found at a start, its outcome is unknown and is looked up, never guessed.
+`sending` is written before the request leaves: found at a start, its outcome is unknown and is looked up, never guessed. An `unknown` post
+is left alone until a person says: it is there (`sent`, without a message id), or post it again (`pending`).
 """
 
 import hashlib
@@ -18,7 +19,8 @@ from typing import Any, Literal
 from storage.database import Database, Transaction
 from storage.times import from_text, to_text
 
-PostKind = Literal["say", "schedule", "result"]
+PostKind = Literal["say", "schedule", "result", "question", "notice"]
+"""A question asks what became of an unknown post; a notice tells one person of a post that failed."""
 PostState = Literal["due", "pending", "sending", "sent", "failed", "unknown", "deleted"]
 
 
@@ -48,6 +50,13 @@ class Post:
     created_at: datetime
     sending_at: datetime | None
     sent_at: datetime | None
+    recipient_id: int | None
+    about_id: int | None
+
+    @property
+    def lane(self) -> int:
+        """Posts of one lane go out in order, one at a time: those of a channel, and those to one person."""
+        return self.recipient_id or self.channel_id
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> "Post":
@@ -80,13 +89,15 @@ class PostStore:
         seed: int | None = None,
         text: str | None = None,
         why: Mapping[str, object] | None = None,
+        recipient_id: int | None = None,
+        about_id: int | None = None,
     ) -> Post | None:
         """Promise a message. None: the dedupe key is known, so it is promised already."""
         nonce = hashlib.sha256(dedupe_key.encode()).hexdigest()[:25]
         row = await tx.fetch_one(
             """INSERT INTO posts (dedupe_key, kind, guild_id, channel_id, state, message, nonce, character_id, model_id, job_id,
-                                  schedule_id, prompt, seed, text, why, created_by, created_at)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe_key) DO NOTHING RETURNING *""",
+                                  schedule_id, prompt, seed, text, why, created_by, created_at, recipient_id, about_id)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe_key) DO NOTHING RETURNING *""",
             (
                 dedupe_key,
                 kind,
@@ -105,6 +116,8 @@ class PostStore:
                 _json(why),
                 created_by,
                 to_text(now),
+                recipient_id,
+                about_id,
             ),
         )
         return None if row is None else Post.from_row(row)
@@ -123,6 +136,20 @@ class PostStore:
         """Oldest first."""
         return await self._many("SELECT * FROM posts WHERE state = ? ORDER BY id", (state,))
 
+    async def unknown_in(self, guild_id: int) -> list[Post]:
+        """Those of a server of which nobody knows whether they arrived, oldest first."""
+        return await self._many(
+            "SELECT * FROM posts WHERE guild_id = ? AND state = 'unknown' AND kind NOT IN ('question', 'notice') ORDER BY id", (guild_id,)
+        )
+
+    async def newest_of(self, schedule_id: int, *, sent: bool = False) -> int:
+        """Id of the schedule's newest post, or of the newest that arrived; 0 without one."""
+        rows = await self._database.fetch_all(
+            "SELECT coalesce(max(id), 0) AS id FROM posts WHERE schedule_id = ? AND (? = 0 OR state IN ('sent', 'deleted'))",
+            (schedule_id, int(sent)),
+        )
+        return int(rows[0]["id"])
+
     async def recent_texts(self, character_id: int, limit: int = 50) -> list[str]:
         """What the character said and was sent, newest first."""
         rows = await self._database.fetch_all(
@@ -130,6 +157,15 @@ class PostStore:
             (character_id, limit),
         )
         return [row["text"] for row in rows]
+
+    async def message_ids(self, channel_id: int, limit: int) -> set[int]:
+        """The messages in a channel that are known to be posts, the newest of them."""
+        rows = await self._database.fetch_all(
+            """SELECT message_id FROM posts WHERE channel_id = ? AND state IN ('sent', 'deleted') AND message_id IS NOT NULL
+               ORDER BY id DESC LIMIT ?""",
+            (channel_id, limit),
+        )
+        return {row["message_id"] for row in rows}
 
     async def fill(
         self,
@@ -187,6 +223,20 @@ class PostStore:
     async def mark_unknown(self, tx: Transaction, post_id: int, error: str) -> bool:
         """Whether it arrived cannot be told. False: it was not on its way."""
         done = await tx.execute("UPDATE posts SET state = 'unknown', error = ? WHERE id = ? AND state = 'sending'", (error, post_id))
+        return done.rowcount == 1
+
+    async def confirm(self, tx: Transaction, post_id: int, now: datetime) -> bool:
+        """A person has seen that an unknown post is there. False: it is not unknown."""
+        done = await tx.execute(
+            "UPDATE posts SET state = 'sent', sent_at = ?, error = NULL WHERE id = ? AND state = 'unknown'", (to_text(now), post_id)
+        )
+        return done.rowcount == 1
+
+    async def repeat(self, tx: Transaction, post_id: int) -> bool:
+        """A person wants an unknown post sent again. False: it is not unknown."""
+        done = await tx.execute(
+            "UPDATE posts SET state = 'pending', sending_at = NULL, error = NULL WHERE id = ? AND state = 'unknown'", (post_id,)
+        )
         return done.rowcount == 1
 
     async def mark_deleted(self, tx: Transaction, post_id: int) -> bool:

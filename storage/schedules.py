@@ -30,6 +30,10 @@ class Schedule:
     """The next slot, UTC."""
     created_by: int
     created_at: datetime
+    jitter_s: int
+    """A post comes up to so many seconds after its slot."""
+    quiet: str | None
+    """HH:MM-HH:MM in the zone: no post comes then. None = none are quiet."""
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> "Schedule":
@@ -55,12 +59,28 @@ class ScheduleStore:
         next_at: datetime,
         created_by: int,
         now: datetime,
+        jitter_s: int = 0,
+        quiet: str | None = None,
     ) -> Schedule:
         rows = await tx.fetch_all(
             """INSERT INTO schedules (guild_id, channel_id, character_id, cron, zone, prompt, policy, grace_s, next_at, created_by,
-                                      created_at)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *""",
-            (guild_id, channel_id, character_id, cron, zone, prompt, policy, grace_s, to_text(next_at), created_by, to_text(now)),
+                                      created_at, jitter_s, quiet)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *""",
+            (
+                guild_id,
+                channel_id,
+                character_id,
+                cron,
+                zone,
+                prompt,
+                policy,
+                grace_s,
+                to_text(next_at),
+                created_by,
+                to_text(now),
+                jitter_s,
+                quiet,
+            ),
         )
         return Schedule.from_row(rows[0])
 
@@ -75,9 +95,9 @@ class ScheduleStore:
         """Those whose slot has come, earliest first."""
         return await self._many("SELECT * FROM schedules WHERE next_at <= ? ORDER BY next_at, id", (to_text(now),))
 
-    async def earliest(self) -> datetime | None:
-        """The next slot of all."""
-        rows = await self._database.fetch_all("SELECT min(next_at) AS earliest FROM schedules")
+    async def earliest(self, after: datetime) -> datetime | None:
+        """The next slot of all that comes after a moment."""
+        rows = await self._database.fetch_all("SELECT min(next_at) AS earliest FROM schedules WHERE next_at > ?", (to_text(after),))
         earliest: str | None = rows[0]["earliest"]
         return from_text(earliest)
 

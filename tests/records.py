@@ -88,6 +88,8 @@ def job(**changes: Any) -> Job:
         waiting_since=None,
         finished_at=None,
         preset="default",
+        priority=0,
+        source_bytes=None,
     )
     return replace(made, **changes)
 
@@ -116,6 +118,8 @@ def post(**changes: Any) -> Post:
         created_at=NOON,
         sending_at=NOON,
         sent_at=NOON,
+        recipient_id=None,
+        about_id=None,
     )
     return replace(made, **changes)
 
@@ -134,5 +138,7 @@ def schedule(**changes: Any) -> Schedule:
         next_at=NOON,
         created_by=42,
         created_at=NOON,
+        jitter_s=0,
+        quiet=None,
     )
     return replace(made, **changes)

@@ -10,7 +10,7 @@ from bot.app import open_app
 from bot.client import MynahBot
 from bot.config import Settings
 from bot.errors import ConfigError
-from bot.localdiscord import World, serve
+from bot.localdiscord import Fault, Harm, World, serve
 from bot.localdiscord.objects import Application
 
 
@@ -58,3 +58,42 @@ async def test_no_discord_is_a_sentence(tmp_path: Path) -> None:
     async with open_app(settings(tmp_path, "http://127.0.0.1:9")) as app, MynahBot(app) as bot:
         with pytest.raises(ConfigError, match=r"cannot be reached at http://127\.0\.0\.1:9"):
             await bot.start("MTEx.any.token")
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("code", [4004, 4010, 4011, 4012, 4013, 4014])
+async def test_a_closing_code_after_which_nothing_helps_is_a_sentence(tmp_path: Path, code: int) -> None:
+    """When Discord closes the connection for good, the bot ends with one sentence that says why."""
+    world = World()
+    application = world.add_application("Mynah")
+    async with serve(world) as server, open_app(settings(tmp_path, server.url)) as app, MynahBot(app) as bot:
+        server.gateway.refusals.append(code)
+        with pytest.raises(ConfigError, match=r"Discord.*\.$"):
+            await bot.start(application.token)
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("path", ["/users/@me", "/commands"])
+@pytest.mark.parametrize("harm", [Harm.UNAVAILABLE, Harm.BANNED, Harm.DROP_BEFORE])
+async def test_a_discord_that_is_unwell_at_the_start_is_waited_for(
+    tmp_path: Path, harm: Harm, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When Discord is unwell or bans the address for a while at the start, the bot waits and comes up by itself, its commands told once."""
+    monkeypatch.setattr("bot.client.LOGIN_WAIT_S", 0.01)
+    world = World()
+    world.faults.append(Fault(harm, "*", path, times=2, seconds=0.0))
+    application = world.add_application("Mynah")
+    world.install(application, world.add_guild("Aviary"))
+    async with serve(world) as server, open_app(settings(tmp_path, server.url)) as app, MynahBot(app) as bot:
+        task = asyncio.create_task(bot.start(application.token))
+        await server.bot_ready(application)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert len([exchange for exchange in world.exchanges if exchange.method == "PUT" and exchange.status == 200]) == 1
+
+
+def test_an_interaction_is_new_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bot.client.REMEMBERED", 2)
+    bot = object.__new__(MynahBot)
+    bot._came = {}
+    assert [bot.first_time(number) for number in (1, 1, 2, 3, 3, 1)] == [True, False, True, True, False, True]

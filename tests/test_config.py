@@ -146,6 +146,8 @@ WRONG = {
     "TRAIN_THREADS": ["0", "1025", "all"],
     "IDLE_MINUTES": ["0", "-1", "nan", "never"],
     "STOP_GRACE_SECONDS": ["0", "-1", "nan", "inf", "soon"],
+    "EXECUTOR": ["cluster", "Ray"],
+    "RAY_GPUS": ["-1", "1.5", "inf", "nan", "65", "all"],
     "LOG_LEVEL": ["LOUD"],
     "LOG_FORMAT": ["xml"],
 }
@@ -171,3 +173,30 @@ def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
 def test_blocked_words_stand_between_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BLOCKED_WORDS", " darn, bloody fool ,,")
     assert load_settings().blocked == ("darn", "bloody fool")
+
+
+@pytest.mark.parametrize("address", ["http://10.0.0.1:8265", "https://head.example", "http://[::1]:8265", "http://localhost:8265/"])
+def test_the_address_of_a_cluster(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    assert load_settings().ray_url() == address
+
+
+def test_a_cluster_needs_an_address() -> None:
+    with pytest.raises(ConfigError, match=r"^EXECUTOR=ray needs RAY_ADDRESS, .*see \.env\.example\.$"):
+        load_settings().ray_url()
+
+
+@pytest.mark.parametrize(
+    "address", ["auto", "10.0.0.1:6379", "ray://10.0.0.1:10001", "http://", "http://h:8265/api", "http://u:p@h:8265", "http://h:99999", " "]
+)
+def test_a_wrong_address_of_a_cluster_is_one_sentence_where_one_is_needed(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable is Ray's own as well: without EXECUTOR=ray it may say what it likes."""
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    settings = load_settings()
+    with pytest.raises(ConfigError, match=r"^RAY_ADDRESS='.*' cannot be used: .*see \.env\.example\.$"):
+        settings.ray_url()
+
+
+def test_the_token_of_the_cluster_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TOKEN", "0123abcd")
+    assert "0123abcd" not in repr(load_settings())

@@ -92,7 +92,7 @@ def test_the_pip_step_is_that_of_make_install_without_the_tools() -> None:
     assert "--constraint constraints.txt" in step
     assert "--constraint constraints.txt" in made
     assert step.endswith(" .")
-    assert made.endswith(' ".[dev]"')
+    assert made.endswith(' ".[dev,ray]"')
     assert 'ARG EXTRA_INDEX_URL=""' in DOCKERFILE, "no index is named here; who wants a CPU image names one"
     assert "://" not in DOCKERFILE
 

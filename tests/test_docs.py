@@ -8,7 +8,7 @@ import discord
 import pytest
 
 from bot.config import Settings
-from scripts import make_docs
+from scripts import faults, make_docs
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
@@ -90,6 +90,13 @@ def test_the_invite_asks_for_the_permissions_that_the_readme_explains() -> None:
     table = readme.split("| permission | what for |")[1].split("\n\n")[0].lower().replace("view channels", "read messages")
     assert asked == {"read messages", "send messages", "send messages in threads", "manage webhooks", "read message history"}
     assert [name for name in asked if name not in table] == []
+
+
+def test_every_fault_has_a_test_and_every_test_of_one_says_what_is_promised() -> None:
+    promised = faults.promises()
+    assert {promise.number for promise in promised} | set(faults.LATER) == set(faults.FAULTS) == set(range(1, 35))
+    assert not {promise.number for promise in promised} & set(faults.LATER)
+    assert [f"{promise.path}::{promise.test}" for promise in promised if len(promise.sentence.split()) < 5] == []
 
 
 def test_no_document_names_this_machine() -> None:

@@ -1,13 +1,18 @@
 """Asking for a training: joined, limited, placed in line, cancelled."""
 
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.errors import BadInput, NotAllowed, NotFound
-from bot.executor.contract import Progress
-from tests.contracts.fake_executor import hang
-from tests.desk import at_work, desk
+from bot.executor.contract import Attempt, Progress
+from storage.jobs import Job
+from tests.contracts.fake_executor import hang, succeed
+from tests.desk import Desk, at_work, desk
 
 
 async def test_a_request_is_queued_and_next(tmp_path: Path) -> None:
@@ -18,7 +23,9 @@ async def test_a_request_is_queued_and_next(tmp_path: Path) -> None:
         assert await one.history(queued.job) == ["queued"]
 
 
+@pytest.mark.fault(18)
 async def test_the_same_interaction_twice_is_one_job(tmp_path: Path) -> None:
+    """The same command delivered twice is one job."""
     async with desk(tmp_path) as one:
         first, second = await one.ask(key="interaction:5"), await one.ask(key="interaction:5")
         assert second == first
@@ -124,3 +131,167 @@ async def test_a_waiting_job_can_be_cancelled(tmp_path: Path) -> None:
         assert (place.position, place.wait_s) == (1, None)
         assert (await one.queue.cancel(job.id, guild_id=7, by=9)).state == "cancelled"
         assert one.files() == set()
+
+
+async def test_the_wait_is_that_of_files_of_like_size(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        small, large = one.upload(), one.upload()
+        large.write_text("tweets" * 10_000)
+        for handle, path, seconds in (("a", small, 10), ("b", large, 400)):
+            job = (await one.ask(handle, path=path)).job
+            async with one.database.transaction() as tx:
+                await one.jobs.claim(tx, owner="boot", now=one.clock.now())
+                one.clock.advance(seconds)
+                await one.jobs.finish(tx, job.id, state="succeeded", now=one.clock.now(), attempt=1)
+        assert [job.source_bytes for job in reversed(await one.queue.list(7))] == [6, 60_000]
+
+
+async def test_a_job_put_first_is_next_and_the_others_are_told(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        first, second = (await one.ask("a")).job, (await one.ask("b")).job
+        put = await one.queue.put_first(second.id, guild_id=7, by=1)
+        assert (await one.queue.place(put)).position == 1
+        assert (await one.queue.place(await one.job(first.id))).position == 2
+        assert one.told == [("queued", None)]
+        assert await one.history(second) == ["queued", "put first"]
+        async with at_work(one):
+            await one.reaches(first.id, "succeeded")
+        assert [spec.handle for spec in one.executor.started] == ["b", "a"]
+        with pytest.raises(BadInput, match="has succeeded already"):
+            await one.queue.put_first(second.id, guild_id=7, by=1)
+        with pytest.raises(NotFound):
+            await one.queue.put_first(first.id, guild_id=70, by=1)
+
+
+# Cancelling, at every moment.
+
+
+async def cancelled_twice(one: Desk, job: Job) -> None:
+    """Cancel; a second time says that it has ended."""
+    assert (await one.queue.cancel(job.id, guild_id=7, by=9)).state == "cancelled"
+    with pytest.raises(BadInput, match="has been cancelled already"):
+        await one.queue.cancel(job.id, guild_id=7, by=9)
+
+
+async def while_queued(one: Desk) -> Job:
+    job = (await one.ask()).job
+    await cancelled_twice(one, job)
+    return job
+
+
+async def while_waiting(one: Desk) -> Job:
+    job = (await one.ask()).job
+    async with one.database.transaction() as tx:
+        await one.jobs.claim(tx, owner="boot", now=one.clock.now())
+        await one.jobs.requeue(tx, job.id, charge=False, reason="full", state="waiting", now=one.clock.now())
+    await cancelled_twice(one, job)
+    return job
+
+
+async def while_given_back(one: Desk) -> Job:
+    """It ran, and waits for its next attempt."""
+    job = (await one.ask()).job
+    async with one.database.transaction() as tx:
+        await one.jobs.claim(tx, owner="boot", now=one.clock.now())
+        await one.jobs.requeue(tx, job.id, charge=True, reason="It was killed.", now=one.clock.now())
+    await cancelled_twice(one, job)
+    return job
+
+
+async def while_starting(one: Desk) -> Job:
+    """The worker's process is being started."""
+    job = (await one.ask()).job
+    start, begun, go_on = one.executor.start, asyncio.Event(), asyncio.Event()
+
+    async def slow(attempt: Attempt) -> None:
+        begun.set()
+        await go_on.wait()
+        await start(attempt)
+
+    one.executor.plans = [hang]
+    one.executor.start = slow  # type: ignore[method-assign]
+    async with at_work(one):
+        await begun.wait()
+        await cancelled_twice(one, job)
+        go_on.set()
+        await one.reaches((await one.ask("next")).job.id, "succeeded")
+    return job
+
+
+async def while_at_a_step(one: Desk) -> Job:
+    job = (await one.ask()).job
+    one.executor.plans = [hang]
+    async with at_work(one):
+        await one.executor.running.wait()
+        one.executor.tell(one.attempt(job), Progress("training", 0.5))
+        await cancelled_twice(one, job)
+        await one.reaches((await one.ask("next")).job.id, "succeeded")
+    return job
+
+
+async def while_the_worker_ends(one: Desk) -> Job:
+    """The worker has written its result when it is told to stop: the row decides."""
+    job = (await one.ask()).job
+    one.executor.plans = [hang]
+    async with at_work(one):
+        await one.executor.running.wait()
+        one.executor.end(one.attempt(job), succeed(one.attempt(job)))
+        await cancelled_twice(one, job)
+        await one.reaches((await one.ask("next")).job.id, "succeeded")
+    return job
+
+
+async def while_publishing(one: Desk) -> Job:
+    """The model's files are being copied into the registry."""
+    job = (await one.ask()).job
+    publish, begun, go_on = one.runner._registry.publish, asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any, **more: Any) -> None:
+        begun.set()
+        await go_on.wait()
+        await publish(*arguments, **more)
+
+    one.runner._registry.publish = slow  # type: ignore[method-assign]
+    async with at_work(one):
+        await begun.wait()
+        await cancelled_twice(one, job)
+        go_on.set()
+        await one.reaches((await one.ask("next")).job.id, "succeeded")
+    return job
+
+
+MOMENTS = [while_queued, while_waiting, while_given_back, while_starting, while_at_a_step, while_the_worker_ends, while_publishing]
+
+
+@pytest.mark.fault(25)
+@pytest.mark.parametrize("moment", MOMENTS, ids=[moment.__name__ for moment in MOMENTS])
+async def test_a_job_is_cancelled_at_every_moment_and_stays_so(tmp_path: Path, moment: Callable[[Desk], Awaitable[Job]]) -> None:
+    """A job may be cancelled at every moment; it then stays cancelled, makes no model, tells no result and leaves no file."""
+    async with desk(tmp_path) as one:
+        job = await moment(one)
+        assert (await one.job(job.id)).state == "cancelled"
+        assert (await one.history(job)).count("cancelled") == 1
+        assert job.id not in {post.job_id for post in await one.results()}
+        models = await one.database.fetch_all("SELECT job_id FROM models")
+        assert job.id not in {row["job_id"] for row in models}
+        assert not any(file.startswith((f"jobs/{job.id}/", "uploads/", "models/.new")) for file in one.files())
+
+
+@pytest.mark.fault(25)
+@pytest.mark.parametrize("yields", range(12))
+async def test_cancelling_races_with_the_end_and_one_of_them_wins(tmp_path: Path, yields: int) -> None:
+    """When a job is cancelled in the moment in which it ends, it has either succeeded or been cancelled, with all that goes with it."""
+    async with desk(tmp_path, hang) as one:
+        job = (await one.ask()).job
+        async with at_work(one):
+            await one.executor.running.wait()
+            one.executor.end(one.attempt(job), succeed(one.attempt(job)))
+            for _ in range(2**yields):
+                await asyncio.sleep(0)
+            with contextlib.suppress(BadInput):
+                await one.queue.cancel(job.id, guild_id=7, by=9)
+            ended = await one.reaches(job.id, "succeeded", "cancelled")
+        models = await one.database.fetch_all("SELECT id FROM models")
+        wanted = 1 if ended.state == "succeeded" else 0
+        assert (len(models), len(await one.results()), len(await one.history(job))) == (wanted, wanted, 3)
+        assert not any(file.startswith(("jobs/", "uploads/")) for file in one.files())

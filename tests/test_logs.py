@@ -24,8 +24,10 @@ def _restore_logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_the_token_is_blotted_out_everywhere(log_format: Literal["text", "json"], capsys: pytest.CaptureFixture[str]) -> None:
+    """The bot's token is in no line of the log and in no traceback, whoever wrote it there."""
     configure_logs(Settings(_env_file=None, discord_token=SecretStr(CANARY), log_format=log_format))
     structlog.get_logger("mynah").info("hello", header=f"Bot {CANARY}")
     logging.getLogger("discord.client").error("login with %s", CANARY, exc_info=RuntimeError(f"refused {CANARY}"))
@@ -33,6 +35,24 @@ def test_the_token_is_blotted_out_everywhere(log_format: Literal["text", "json"]
     assert "hello" in written
     assert "refused" in written
     assert "[secret]" in written
+    assert CANARY not in written
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize(
+    "path", ["/api/v10/webhooks/123/{}", "/api/v10/webhooks/123/{}/messages/@original", "/interactions/123/{}/callback"]
+)
+def test_a_token_in_an_address_is_blotted_out(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The tokens of webhooks and interactions, which stand in addresses, are in no line of the log and in no traceback."""
+    configure_logs(Settings(_env_file=None, log_level="DEBUG"))
+    address = f"https://discord.com{path.format(CANARY)}?wait=true"
+    logging.getLogger("discord.webhook.async_").error("POST %s", address, exc_info=OSError(f"cannot reach {address}"))
+    written = capsys.readouterr().err
+    assert written.count("[secret]") == 2
+    logging.getLogger("discord.http").debug("received %s", {"id": "1", "token": CANARY})
+    logging.getLogger("discord.http").debug("received %s", json.dumps({"token": CANARY}))
+    written += capsys.readouterr().err
+    assert written.count("[secret]") == 4
     assert CANARY not in written
 
 
@@ -47,3 +67,23 @@ def test_the_level_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs(Settings(_env_file=None, log_level="ERROR"))
     structlog.get_logger("mynah").info("quiet")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.fault(20)
+def test_a_broken_connection_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """That Discord cannot be reached is one line in the log, and no traceback."""
+    configure_logs(Settings(_env_file=None))
+    error = ConnectionError("name resolution failed")
+    logging.getLogger("discord.client").error("Attempting a reconnect in %.2fs", 1.5, exc_info=error)
+    written = capsys.readouterr().err
+    assert written.count("\n") == 1
+    assert "ConnectionError: name resolution failed" in written
+    assert "1.50s" in written
+
+
+def test_the_token_of_a_cluster_is_blotted_out(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(Settings(_env_file=None, ray_token=SecretStr(CANARY)))
+    logging.getLogger("aiohttp.client").error("Bearer %s", CANARY)
+    written = capsys.readouterr().err
+    assert "[secret]" in written
+    assert CANARY not in written

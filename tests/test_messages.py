@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot import messages
 from bot.characters import Deleted, Info, Why
 from bot.jobs import Place
-from bot.messages import CONTENT_LIMIT, Message
+from bot.messages import CONTENT_LIMIT, Button, Message
 from bot.wording import duration, fitted, ordinal, persona_name, plain
 from tests import records
 
@@ -21,13 +21,17 @@ def shown(content: str) -> str:
     return re.sub(r"\\([^0-9A-Za-z\s])", r"\1", content).replace("\u200b", "")
 
 
+@pytest.mark.fault(29)
 @given(TEXT)
 def test_plain_text_is_read_letter_by_letter(text: str) -> None:
+    """Other people's text is shown letter by letter: no markdown of it takes effect."""
     assert shown(plain(text)) == text.replace("\u200b", "")
 
 
+@pytest.mark.fault(29)
 @given(TEXT)
 def test_plain_text_has_no_markdown_left(text: str) -> None:
+    """No markdown of other people's text is left in what Mynah says."""
     bare = re.sub(r"\\[^0-9A-Za-z\s]", "", plain(text))
     assert not re.search(r"[*`]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|~~|\|\||<[@#:/a-z]|@(everyone|here)", bare)
     for line in plain(text).splitlines():
@@ -72,8 +76,10 @@ def test_personas(name: str, signed: str) -> None:
     assert persona_name(name, "heron") == signed
 
 
+@pytest.mark.fault(29)
 @given(TEXT, TEXT)
 def test_what_is_spoken_ends_with_its_label_and_fits(text: str, name: str) -> None:
+    """Whatever a character says fits into one message and ends with the label that an AI wrote it."""
     message = messages.spoken(name=name, handle="grey_heron", text=text, post_id=9)
     words, _, label = message.content.rpartition("\n")
     assert label == "-# AI · not written by @grey_heron"
@@ -238,3 +244,33 @@ def test_ordinals(number: int, words: str) -> None:
 @pytest.mark.parametrize(("seconds", "words"), [(0.2, "1 s"), (40, "40 s"), (59.7, "1 min"), (360, "6 min"), (4800, "1 h 20 min")])
 def test_durations(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_whatever_is_asked_or_told_about_a_post_fits_into_one_message() -> None:
+    long = records.post(state="unknown", error="e" * 3000, message=Message("w" * CONTENT_LIMIT).to_dict())
+    many = [records.job(id=10**15 + number, handle="h" * 62) for number in range(25)]
+    made = [
+        messages.question(long),
+        messages.settled(long),
+        messages.undelivered_result(long, "e" * 3000),
+        messages.undelivered_slot(long, "e" * 3000),
+        messages.undelivered_say(long, "e" * 3000),
+        messages.job_list(many, [long, long]),
+    ]
+    assert [len(message.content) <= CONTENT_LIMIT for message in made] == [True] * len(made)
+    assert made[-1].buttons == made[0].buttons
+    assert "2 posts may or may not have arrived" in made[-1].content
+
+
+def test_a_question_that_was_answered_says_how() -> None:
+    assert "it is there" in messages.settled(records.post(state="sent", message_id=None)).content
+    for state, message_id in (("pending", None), ("sending", None), ("sent", 5)):
+        assert "posted again" in messages.settled(records.post(state=state, message_id=message_id)).content
+
+
+def test_what_a_person_is_told_alone_has_no_buttons_that_need_a_server() -> None:
+    told = messages.undelivered_result(
+        records.post(message=Message("The card", (Button("Say", "character:say:heron"),)).to_dict()), "The channel is gone."
+    )
+    assert told.buttons == ()
+    assert "The card" in told.content

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.clock import SystemClock
+from bot.clock import Clock
 from bot.errors import GenerationError
 from bot.messages import Message
 from bot.outbox import Later, Outbox, Refused, Unreadable
 from storage.database import Database
-from storage.posts import Post, PostState, PostStore
+from storage.posts import Post, PostKind, PostState, PostStore
+from storage.schedules import Policy, ScheduleStore
+from tests.clock import ManualClock
 from tests.records import NOON
 
 Answer = Exception | None
@@ -21,8 +23,8 @@ Answer = Exception | None
 class Scripted(Outbox):
     """Answers each text as it is told, once each; an answer that is missing is success."""
 
-    def __init__(self, database: Database, fill_due: Callable[[Post], object] | None = None) -> None:
-        super().__init__(database=database, clock=SystemClock(), fill_due=fill_due or self._nothing_due, settle_s=0)  # type: ignore[arg-type] # a test's is simpler
+    def __init__(self, database: Database, fill_due: Callable[[Post], object] | None = None, clock: Clock | None = None) -> None:
+        super().__init__(database=database, clock=clock or ManualClock(NOON), fill_due=fill_due or self._nothing_due, settle_s=0)  # type: ignore[arg-type] # a test's is simpler
         self.answers: dict[str, Answer] = {}
         self.in_channel: dict[str, int] = {}
         self.readable: Exception | None = None
@@ -75,18 +77,29 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await database.close()
 
 
-async def add(database: Database, text: str, *, channel: int = 8, state: PostState = "pending") -> int:
+async def add(
+    database: Database,
+    text: str,
+    *,
+    channel: int = 8,
+    state: PostState = "pending",
+    kind: PostKind = "say",
+    job_id: int | None = None,
+    schedule_id: int | None = None,
+) -> int:
     async with database.transaction() as tx:
         post = await PostStore(database).insert(
             tx,
             dedupe_key=f"{channel}:{text}",
-            kind="say",
+            kind=kind,
             guild_id=7,
             channel_id=channel,
             created_by=42,
             now=NOON,
             state="pending" if state == "sending" else state,
             message=None if state == "due" else Message(text).to_dict(),
+            job_id=job_id,
+            schedule_id=schedule_id,
         )
         assert post is not None
         if state == "sending":
@@ -97,9 +110,11 @@ async def add(database: Database, text: str, *, channel: int = 8, state: PostSta
 @asynccontextmanager
 async def running(outbox: Outbox) -> AsyncIterator[None]:
     task = asyncio.create_task(outbox.run())
-    yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def settle(outbox: Outbox, *post_ids: int) -> list[Post]:
@@ -226,3 +241,64 @@ async def test_a_channel_that_waits_does_not_hold_up_the_others(database: Databa
     await add(database, "stuck", channel=8)
     [post] = await settle(outbox, await add(database, "free", channel=9))
     assert post.state == "sent"
+
+
+# Slots that waited for Discord.
+
+
+async def add_slots(database: Database, count: int, policy: Policy) -> list[int]:
+    """A schedule's posts, all of noon."""
+    async with database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO characters (id, guild_id, handle, name, created_by, created_at) VALUES (3, 7, 'heron', 'Heron', 42, '2026')"
+        )
+        schedule = await ScheduleStore(database).insert(
+            tx,
+            guild_id=7,
+            channel_id=8,
+            character_id=3,
+            cron="0 * * * *",
+            zone="UTC",
+            prompt="",
+            policy=policy,
+            grace_s=900,
+            next_at=NOON,
+            created_by=42,
+            now=NOON,
+        )
+    return [await add(database, f"slot {number}", kind="schedule", schedule_id=schedule.id) for number in range(count)]
+
+
+@pytest.mark.fault(16)
+@pytest.mark.parametrize(("policy", "wanted"), [("once", ["slot 2"]), ("skip", [])])
+async def test_slots_that_waited_for_days_are_no_burst(database: Database, policy: Policy, wanted: list[str]) -> None:
+    """Of the posts of a schedule that piled up while Discord was away, the newest is posted, or none if the schedule skips what is late."""
+    clock = ManualClock(NOON)
+    outbox = Scripted(database, clock=clock)
+    ids = await add_slots(database, 3, policy)
+    clock.advance(days=3)
+    posts = await settle(outbox, *ids)
+    assert outbox.sent == wanted
+    assert [post.state for post in posts] == ["failed"] * (3 - len(wanted)) + ["sent"] * len(wanted)
+    assert "4320 minutes late" in (posts[0].error or "")
+
+
+async def test_slots_within_their_grace_are_all_posted(database: Database) -> None:
+    clock = ManualClock(NOON)
+    outbox = Scripted(database, clock=clock)
+    ids = await add_slots(database, 2, "skip")
+    clock.advance(900)
+    await settle(outbox, *ids)
+    assert outbox.sent == ["slot 0", "slot 1"]
+
+
+async def test_an_old_slot_that_may_have_arrived_is_looked_for_all_the_same(database: Database) -> None:
+    clock = ManualClock(NOON)
+    outbox = Scripted(database, clock=clock)
+    [first, _] = await add_slots(database, 2, "once")
+    async with database.transaction() as tx:
+        await PostStore(database).mark_sending(tx, first, NOON)
+    outbox.in_channel = {"slot 0": 77}
+    clock.advance(days=3)
+    [post] = await settle(outbox, first)
+    assert (post.state, post.message_id) == ("sent", 77)

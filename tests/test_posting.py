@@ -99,6 +99,15 @@ class Place:
         async with running(poster):
             return await poster.delivered(post_ids, 60)
 
+    @asynccontextmanager
+    async def asked(self, count: int = 1) -> AsyncIterator[list[Post]]:
+        """Run a poster until there are so many questions, delivered or given up."""
+        poster = self.poster()
+        async with running(poster), asyncio.timeout(20):
+            while len(found := await self.database.fetch_all("SELECT id FROM posts WHERE kind = 'question' ORDER BY id")) < count:
+                await asyncio.sleep(0)
+            yield await poster.delivered([row["id"] for row in found], 20)
+
     def texts(self) -> list[str]:
         """What stands in the channel, without the labels."""
         return [message.content.split("\n")[0] for message in self.channel.messages.values()]
@@ -107,9 +116,11 @@ class Place:
 @asynccontextmanager
 async def running(poster: Poster) -> AsyncIterator[None]:
     task = asyncio.create_task(poster.run())
-    yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture
@@ -147,7 +158,9 @@ async def test_a_character_speaks_through_a_webhook_with_its_label(place: Place)
     assert [button.custom_id for button in message.buttons] == [f"post:{what}:{post.id}" for what in ("again", "why", "delete")]
 
 
+@pytest.mark.fault(29)
 async def test_nothing_pings(place: Place) -> None:
+    """Nothing that Mynah posts mentions anybody, whatever a character says."""
     await place.deliver(
         await place.promise(f"@everyone <@{place.alice.id}> <@&{place.guild.id}> come"), await place.promise("@here", character=False)
     )
@@ -177,9 +190,11 @@ async def test_a_lost_webhook_is_made_anew_once(place: Place) -> None:
     assert place.texts() == ["one", "two"]
 
 
+@pytest.mark.fault(19)
 @pytest.mark.parametrize("harm", [Harm.ERROR_AFTER, Harm.DROP_AFTER, Harm.ERROR_BEFORE, Harm.DROP_BEFORE, Harm.UNAVAILABLE])
 @pytest.mark.parametrize("character", [True, False])
 async def test_a_failing_discord_gets_a_post_once(place: Place, harm: Harm, character: bool) -> None:
+    """Whether Discord fails before or after it took a post, the post stands in the channel once, and the next one too."""
     place.world.faults.append(Fault(harm, "POST", WEBHOOK if character else CHANNEL))
     posts = await place.deliver(await place.promise("one", character=character), await place.promise("two", character=character))
     assert [post.state for post in posts] == ["sent", "sent"]
@@ -196,8 +211,10 @@ async def test_a_webhook_message_is_asked_for_once_when_the_answer_is_lost(place
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("harm", [Harm.RATE_LIMITED, Harm.BANNED])
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("harm", [Harm.RATE_LIMITED, Harm.RATE_LIMITED_EVERYWHERE, Harm.BANNED])
 async def test_a_limited_post_goes_later(place: Place, harm: Harm) -> None:
+    """A post that meets a rate limit, the global one or a ban of the address waits as long as it is told, and is sent once."""
     place.world.faults.append(Fault(harm, "POST", WEBHOOK, times=2, seconds=0.01))
     [post] = await place.deliver(await place.promise("one"))
     assert post.state == "sent"
@@ -232,6 +249,15 @@ async def test_a_clock_that_is_weeks_ahead_posts_nothing_twice(place: Place) -> 
     assert place.texts() == ["one"]
 
 
+async def test_looking_for_a_post_passes_over_those_that_are_known(place: Place) -> None:
+    """Else a channel full of posts costs a request for each, and one of so many may always fail."""
+    await place.deliver(*[await place.promise(text) for text in ("one", "two", "three")])
+    [post] = await place.deliver(await place.promise("four", sending=True))
+    assert post.state == "sent"
+    assert place.texts() == ["one", "two", "three", "four"]
+    assert [e.path for e in place.world.exchanges if e.method == "GET" and "/webhooks/" in e.path and "/messages/" in e.path] == []
+
+
 async def test_the_same_words_by_somebody_else_are_no_post_of_ours(place: Place) -> None:
     place.alice.send(place.channel, "one\n-# AI · not written by @heron")
     [post] = await place.deliver(await place.promise("one", sending=True))
@@ -247,12 +273,61 @@ async def test_the_same_words_of_an_earlier_post_are_another_post(place: Place) 
     assert place.texts() == ["one", "one"]
 
 
-async def test_without_the_right_to_read_nobody_can_tell(place: Place) -> None:
-    post_id = await place.promise("one", sending=True)
-    place.permit(EVERYTHING & ~Permissions.READ_MESSAGE_HISTORY & ~Permissions.VIEW_CHANNEL)
+@pytest.mark.fault(23)
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_without_the_right_to_read_nobody_can_tell_and_one_question_is_asked_there(place: Place, arrived: bool) -> None:
+    """A post whose fate cannot be looked up is not sent again by itself: its channel is asked about it once, with two buttons."""
+    post_id = await place.promise("one", sending=not arrived)
+    if arrived:
+        await place.deliver(post_id)
+        async with place.database.transaction() as tx:
+            await tx.execute("UPDATE posts SET state = 'sending', message_id = NULL, sent_at = NULL WHERE id = ?", (post_id,))
+    place.permit(EVERYTHING & ~Permissions.READ_MESSAGE_HISTORY)  # Discord then gives an empty history, and no error
     [post] = await place.deliver(post_id)
     assert post.state == "unknown"
+    assert "Read Message History" in (post.error or "")
+    assert place.texts().count("one") == int(arrived)
+    for _ in range(2):
+        async with place.asked() as [question]:
+            assert (question.state, question.channel_id) == ("sent", place.channel.id)
+    [message] = [message for message in place.channel.messages.values() if "Is this post there?" in message.content]
+    assert [button.custom_id for button in message.buttons] == [f"post:there:{post_id}", f"post:repeat:{post_id}"]
+    assert place.texts().count("one") == int(arrived)
+
+
+@pytest.mark.fault(23)
+async def test_where_mynah_may_not_write_the_one_who_called_for_the_post_is_asked_alone(place: Place) -> None:
+    """Where Mynah may not ask in the channel either, the one who called for the post is asked by direct message."""
+    post_id = await place.promise("one", sending=True)
+    place.permit(0)
+    async with place.asked(2) as [refused, alone]:
+        assert (refused.state, refused.recipient_id) == ("failed", None)
+        assert (alone.state, alone.recipient_id) == ("sent", place.alice.id)
     assert place.texts() == []
+    [message] = place.alice.direct(place.application).messages.values()
+    assert [button.custom_id for button in message.buttons] == [f"post:there:{post_id}", f"post:repeat:{post_id}"]
+
+
+async def test_a_message_to_one_person_is_delivered_once_whatever_is_lost(place: Place) -> None:
+    for harm in (Harm.ERROR_AFTER, Harm.DROP_AFTER, Harm.ERROR_BEFORE):
+        place.world.faults.append(Fault(harm, "POST", CHANNEL))
+        async with place.database.transaction() as tx:
+            post = await place.store.insert(
+                tx,
+                dedupe_key=harm.name,
+                kind="notice",
+                guild_id=place.guild.id,
+                channel_id=0,
+                created_by=0,
+                now=place.world.clock.now(),
+                message=Message(f"to you, {harm.name}").to_dict(),
+                recipient_id=place.alice.id,
+            )
+        assert post is not None
+        [delivered] = await place.deliver(post.id)
+        assert delivered.state == "sent"
+    told = [message.content for message in place.alice.read(place.alice.direct(place.application))]
+    assert told == ["to you, ERROR_AFTER", "to you, DROP_AFTER", "to you, ERROR_BEFORE"]
 
 
 async def test_without_webhooks_the_bot_itself_speaks(place: Place) -> None:
@@ -264,7 +339,9 @@ async def test_without_webhooks_the_bot_itself_speaks(place: Place) -> None:
     assert message.content == "**Heron (AI)**: one\n-# AI · not written by @heron"
 
 
+@pytest.mark.fault(21)
 async def test_without_the_right_to_write_a_post_has_failed(place: Place) -> None:
+    """A post that Discord refuses for good has failed, with a sentence that names the missing permissions."""
     place.permit(EVERYTHING & ~Permissions.SEND_MESSAGES & ~Permissions.MANAGE_WEBHOOKS)
     [post] = await place.deliver(await place.promise("one"))
     assert post.state == "failed"

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,13 @@ from bot.executor.contract import Attempt, Outcome, Progress
 from bot.executor.fence import Fence
 from bot.lm.recipe import FEWEST_TWEETS
 from bot.runner import HALF_BATCH
-from tests.contracts.fake_executor import FakeExecutor, end, fail, hang, succeed
+from storage.errors import Full
+from storage.jobs import JobStore
+from tests.contracts.fake_executor import FakeExecutor, end, fail, hang, succeed, work
 from tests.desk import at_work, cut_off, desk
 
-LOST = Outcome("lost", None, "It was killed.")
+KILLED = Outcome("killed", None, "It was killed.")
+LOST = Outcome("lost", None, "It is gone.")
 
 
 async def test_the_attempt_is_told_all_it_needs(tmp_path: Path) -> None:
@@ -69,7 +73,9 @@ async def test_a_refusal_is_final_and_the_channel_is_told(tmp_path: Path) -> Non
         assert one.files() == set()
 
 
+@pytest.mark.fault(24)
 async def test_three_failures_are_the_end(tmp_path: Path) -> None:
+    """A training that fails each time is given up after three attempts, and its channel is told why."""
     async with desk(tmp_path, fail("One."), fail("Two."), fail("Three.")) as one:
         job = await one.train()
         assert (job.state, job.attempt, job.reason) == ("failed", 3, "It was tried 3 times. The last time: Three.")
@@ -84,11 +90,62 @@ async def test_a_failure_that_passes_is_no_failure(tmp_path: Path) -> None:
         assert (job.state, job.reason, job.charged) == ("succeeded", None, 2)
 
 
+@pytest.mark.fault(5)
 async def test_killed_twice_it_goes_on_with_half_the_batch(tmp_path: Path) -> None:
-    async with desk(tmp_path, end(LOST), end(LOST)) as one:
+    """A training that was killed twice, as it is when memory runs out, is tried a last time with half the batch."""
+    async with desk(tmp_path, end(KILLED), end(KILLED)) as one:
         assert (await one.train()).state == "succeeded"
         assert [spec.recipe for spec in one.executor.started] == [{}, {}, HALF_BATCH]
     assert {"batch_tweets": FEWEST_TWEETS // 2} == HALF_BATCH
+
+
+async def test_lost_twice_it_goes_on_as_it_was(tmp_path: Path) -> None:
+    """The fault is the node's, and not the memory's."""
+    async with desk(tmp_path, end(LOST), end(LOST)) as one:
+        assert ((await one.train()).state, [spec.recipe for spec in one.executor.started]) == ("succeeded", [{}, {}, {}])
+
+
+async def test_what_outlives_the_bot_is_found_again(tmp_path: Path) -> None:
+    async with desk(tmp_path, hang) as one:
+        one.executor.outlives = True
+        job = (await one.ask()).job
+        async with at_work(one):
+            await one.executor.running.wait()
+        left = await one.job(job.id)
+        assert (left.state, left.attempt, left.charged) == ("running", 1, 0)
+        assert one.executor.cancelled == []
+        work(one.attempt(job))
+    async with desk(tmp_path) as again:
+        await again.runner.recover()
+        async with at_work(again):
+            assert (await again.reaches(job.id, "succeeded")).attempt == 1
+        assert again.executor.started == []
+
+
+async def test_a_runner_that_is_cut_off_leaves_alone_what_outlives_it(tmp_path: Path) -> None:
+    async with desk(tmp_path, hang) as one:
+        one.executor.outlives = True
+        job = (await one.ask()).job
+        task = asyncio.create_task(one.runner.run())
+        await one.executor.running.wait()
+        await cut_off(task)
+        await one.runner.stop()
+        assert one.executor.cancelled == []
+        assert (await one.job(job.id)).state == "running"
+
+
+@pytest.mark.fault(31)
+async def test_a_cluster_that_cannot_be_reached_makes_the_job_wait(tmp_path: Path) -> None:
+    """A job that cannot begin because the cluster does not answer waits, says why, costs no attempt and is tried again."""
+    away = end(Outcome("unavailable", None, "The cluster does not answer."))
+    async with desk(tmp_path, away) as one:
+        job = (await one.ask()).job
+        async with at_work(one):
+            waiting = await one.reaches(job.id, "waiting")
+            assert (waiting.reason, waiting.charged) == ("The cluster does not answer.", 0)
+            one.clock.advance(300)
+            one.queue.wake.set()
+            await one.reaches(job.id, "succeeded")
 
 
 async def test_an_interruption_is_no_attempt(tmp_path: Path) -> None:
@@ -98,7 +155,9 @@ async def test_an_interruption_is_no_attempt(tmp_path: Path) -> None:
         assert (job.state, job.attempt, job.charged) == ("succeeded", 6, 0)
 
 
+@pytest.mark.fault(8)
 async def test_a_full_disk_makes_it_wait_and_it_is_tried_again(tmp_path: Path) -> None:
+    """A training that waits for room on the disk is tried again every five minutes by itself, and others go on meanwhile."""
     full = end(Outcome("no_space", None, "The disk is full."))
     async with desk(tmp_path, full) as one:
         job = (await one.ask()).job
@@ -112,6 +171,47 @@ async def test_a_full_disk_makes_it_wait_and_it_is_tried_again(tmp_path: Path) -
             assert (await one.job(job.id)).state == "waiting"
             one.clock.advance(1)
             one.queue.wake.set()
+            await one.reaches(job.id, "succeeded")
+
+
+@pytest.mark.fault(8, 9)
+async def test_an_end_that_could_not_be_written_down_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What became of a training while the database could not be written is written down once it can be, and nothing is trained twice."""
+    real, full = JobStore.finish, [True]
+
+    async def finish(*arguments: Any, **more: Any) -> bool:
+        if full:
+            raise Full
+        return await real(*arguments, **more)
+
+    monkeypatch.setattr(JobStore, "finish", finish)
+    async with desk(tmp_path, end(Outcome("refused", None, "No."))) as one:
+        job = (await one.ask()).job
+        with pytest.raises(Full):
+            await one.runner.run()
+        assert (await one.job(job.id)).state == "running"
+        full.clear()
+        async with at_work(one):
+            await one.reaches(job.id, "failed")
+        assert len(one.executor.started) == 1
+        assert len(await one.results()) == 1
+
+
+@pytest.mark.fault(8)
+async def test_progress_that_cannot_be_written_down_costs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training goes on while its progress cannot be written down."""
+
+    async def save_progress(*_: Any) -> None:
+        raise Full
+
+    monkeypatch.setattr(JobStore, "save_progress", save_progress)
+    async with desk(tmp_path, hang) as one:
+        job = (await one.ask()).job
+        async with at_work(one):
+            await one.executor.running.wait()
+            attempt = one.attempt(job)
+            one.executor.tell(attempt, Progress("training", 0.5))
+            one.executor.end(attempt, succeed(attempt))
             await one.reaches(job.id, "succeeded")
 
 
@@ -131,7 +231,10 @@ async def test_a_disk_that_is_full_before_the_start_is_no_failure_either(tmp_pat
         assert "disk is full" in (job.reason or "")
 
 
+@pytest.mark.fault(24)
 async def test_one_jobs_fault_does_not_end_the_queue(tmp_path: Path) -> None:
+    """One job that always fails does not hold up the others."""
+
     def explode(_: Attempt) -> None:
         raise RuntimeError("out of pids")
 
@@ -194,3 +297,20 @@ async def test_a_runner_that_is_cut_off_ends_its_worker_first(tmp_path: Path) ->
         assert one.executor.cancelled == [one.attempt(job).name]
         await one.queue.cancel(job.id, guild_id=7, by=9)
         assert one.files() == set()
+
+
+@pytest.mark.fault(14)
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+async def test_a_clock_that_jumps_steals_no_job(tmp_path: Path, hours: int) -> None:
+    """A clock that jumps by an hour or a day takes no job from its worker and starts none a second time."""
+    async with desk(tmp_path, hang) as one:
+        job = (await one.ask()).job
+        async with at_work(one):
+            await one.executor.running.wait()
+            one.clock.advance(hours=hours)
+            one.queue.wake.set()
+            assert await one.runner._claim() is None
+            one.executor.end(one.attempt(job), Outcome("refused", None, "No."))
+            await one.reaches(job.id, "failed")
+        assert len(one.executor.started) == 1
+        assert await one.history(job) == ["queued", "claimed", "failed"]

@@ -84,11 +84,13 @@ async def test_a_week_hour_by_hour(tmp_path: Path) -> None:
         assert one.woken == 8
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize(
     ("zone", "month", "day"),
     [("America/New_York", 3, 8), ("America/New_York", 11, 1), ("Europe/Berlin", 3, 29), ("Europe/Berlin", 10, 25)],
 )
 async def test_changes_of_daylight_saving(tmp_path: Path, zone: str, month: int, day: int) -> None:
+    """A slot comes exactly once on the days on which daylight saving begins and ends, in whichever zone."""
     midday_before = datetime(2026, month, day, tzinfo=UTC) - timedelta(hours=12)
     async with station(tmp_path, ManualClock(midday_before)) as one:
         early, late, hourly = [await one.add(cron, zone) for cron in ("30 1 * * *", "30 2 * * *", "0 * * * *")]
@@ -103,6 +105,15 @@ async def test_changes_of_daylight_saving(tmp_path: Path, zone: str, month: int,
         assert len([at for at in by_schedule[hourly.id] if at.startswith(f"{day:02}")]) == (23 if spring else 25)
 
 
+@pytest.mark.fault(15)
+async def test_a_leap_day_comes_every_four_years(tmp_path: Path) -> None:
+    """A schedule for 29 February posts once in each leap year."""
+    async with station(tmp_path, ManualClock(START)) as one:
+        await one.add("0 9 29 2 *", "Europe/Berlin")
+        await one.pass_time(timedelta(days=8 * 365), timedelta(days=1))
+        assert [f"{slot_of(post):%Y-%m-%d %H:%M}" for post in await one.posts()] == ["2028-02-29 08:00", "2032-02-29 08:00"]
+
+
 async def test_a_restart_in_the_middle_changes_nothing(tmp_path: Path) -> None:
     clock = ManualClock(START)
     async with station(tmp_path, clock) as one:
@@ -114,8 +125,10 @@ async def test_a_restart_in_the_middle_changes_nothing(tmp_path: Path) -> None:
     assert fired == [f"{START + timedelta(hours=6 * n):%a %d %H:%M}" for n in range(1, 10)]
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(("policy", "late"), [("once", ["Wed 04 09:00"]), ("skip", [])])
 async def test_three_days_without_the_bot(tmp_path: Path, policy: Any, late: list[str]) -> None:
+    """After days without Mynah a schedule posts once, late, or not at all, as it was told to, and never makes up for each missed time."""
     clock = ManualClock(START)
     async with station(tmp_path, clock) as one:
         await one.add("0 9 * * *", policy=policy)
@@ -126,6 +139,7 @@ async def test_three_days_without_the_bot(tmp_path: Path, policy: Any, late: lis
         assert await again.fired() == ["Sun 01 09:00", *late, "Thu 05 09:00"]
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize("policy", ["once", "skip"])
 async def test_within_the_grace_it_is_not_missed(tmp_path: Path, policy: Any) -> None:
     """Of several missed slots the newest counts."""
@@ -149,7 +163,9 @@ async def test_the_same_moment_twice_is_one_post(tmp_path: Path) -> None:
         assert sum(await asyncio.gather(one.scheduler.tick(), one.scheduler.tick())) == 0
 
 
+@pytest.mark.fault(1)
 async def test_a_crash_between_post_and_next_slot_loses_and_doubles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bot that dies between a slot's post and the next slot posts that slot once."""
     clock = ManualClock(START)
     async with station(tmp_path, clock) as one:
         await one.add("0 9 * * *")
@@ -167,8 +183,10 @@ async def test_a_crash_between_post_and_next_slot_loses_and_doubles_nothing(tmp_
         assert await again.fired() == ["Sun 01 09:00"]
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("restarted", [False, True])
 async def test_a_clock_that_ran_ahead_silences_nobody(tmp_path: Path, restarted: bool) -> None:
+    """A clock that was days ahead and is set right silences no schedule, also after a restart."""
     clock = ManualClock(START)
     async with station(tmp_path, clock) as one:
         await one.add("0 9 * * *")
@@ -182,7 +200,9 @@ async def test_a_clock_that_ran_ahead_silences_nobody(tmp_path: Path, restarted:
         assert (await again.fired())[:2] == ["Mon 30 09:00", "Sun 01 09:00"]
 
 
+@pytest.mark.fault(14)
 async def test_a_clock_that_starts_in_1970_is_soon_caught_up_with(tmp_path: Path) -> None:
+    """A machine whose clock starts in 1970 makes one post when it is set right, not one for each slot since."""
     clock = ManualClock(datetime(1970, 1, 1, tzinfo=UTC))
     async with station(tmp_path, clock) as one:
         await one.add("*/15 * * * *")
@@ -191,21 +211,23 @@ async def test_a_clock_that_starts_in_1970_is_soon_caught_up_with(tmp_path: Path
         assert await one.fired() == ["Sun 01 00:00"]
 
 
+@pytest.mark.fault(14, 15)
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(["0 * * * *", "30 1 * * *", "*/15 * * * *", "0 9 * * 1-5"]),
     st.sampled_from(["UTC", "America/New_York", "Europe/Berlin"]),
     st.sampled_from(["once", "skip"]),
+    st.sampled_from([0, 600]),
     st.lists(st.tuples(st.integers(-3 * 86400, 3 * 86400), st.booleans()), max_size=25),
 )
-def test_each_slot_gets_at_most_one_post(cron: str, zone: str, policy: Any, steps: list[tuple[int, bool]]) -> None:
-    """The clock is set forwards and backwards at random, with restarts."""
+def test_each_slot_gets_at_most_one_post(cron: str, zone: str, policy: Any, jitter_s: int, steps: list[tuple[int, bool]]) -> None:
+    """However often the clock is set forwards and backwards, no slot is posted twice, and none that does not exist."""
 
     async def scenario(home: Path) -> None:
         start = datetime(2026, 10, 31, tzinfo=UTC)
         clock = ManualClock(start)
         async with station(home, clock) as one:
-            await one.add(cron, zone, policy=policy)
+            await one.add(cron, zone, policy=policy, jitter_s=jitter_s)
         newest = start
         for seconds, restart in steps:
             clock.advance(seconds)
@@ -230,6 +252,77 @@ def test_each_slot_gets_at_most_one_post(cron: str, zone: str, policy: Any, step
         asyncio.run(scenario(Path(home)))
 
 
+async def test_jitter_is_thrown_once_for_each_slot(tmp_path: Path) -> None:
+    """Each post comes up to so many minutes after its slot, at a time that a restart does not throw again."""
+    clock = ManualClock(START)
+    async with station(tmp_path, clock) as one:
+        await one.add("0 * * * *", jitter_s=1800)
+    came: list[tuple[str, int]] = []
+    for _ in range(24 * 60):
+        clock.advance(60)
+        async with station(tmp_path, clock) as again:  # a restart in each minute
+            if await again.scheduler.tick():
+                slot = slot_of((await again.posts())[-1])
+                came.append((f"{slot:%H}", int((clock.now() - slot).total_seconds())))
+    assert [hour for hour, _ in came] == [f"{hour % 24:02}" for hour in range(1, 1 + len(came))]
+    assert len(came) in (23, 24)  # the last may still be to come
+    waits = [wait for _, wait in came]
+    assert all(0 <= wait <= 1860 for wait in waits)
+    assert len(set(waits)) > 8
+    async with station(tmp_path / "other", ManualClock(START)) as other:
+        await other.add("0 * * * *", jitter_s=1800)
+        for hour, wait in came[:3]:
+            other.clock.set(START + timedelta(hours=int(hour), seconds=wait - 61))
+            assert await other.scheduler.tick() == 0
+            other.clock.set(START + timedelta(hours=int(hour), seconds=wait))
+            assert await other.scheduler.tick() == 1
+
+
+async def test_the_alarm_rings_when_the_jitter_says(tmp_path: Path) -> None:
+    async with station(tmp_path, ManualClock(START)) as one:
+        await one.add("0 * * * *", jitter_s=1800)
+        one.clock.advance(hours=1)
+        assert await one.scheduler.tick() == 0
+        left = timedelta(0)
+        while await one.scheduler.tick() == 0:
+            step = await one.scheduler._until_next()
+            assert timedelta(0) < step <= timedelta(seconds=30)
+            one.clock.set(one.clock.now() + step)
+            left += step
+        assert left <= timedelta(seconds=1800)
+        assert await one.fired() == ["Sun 01 01:00"]
+
+
+async def test_quiet_hours_have_no_slots(tmp_path: Path) -> None:
+    """In the quiet hours, as the clocks of the schedule's time zone show them, nothing is posted, not even what is late."""
+    async with station(tmp_path, ManualClock(START)) as one:
+        await one.add("0 * * * *", "Europe/Berlin", quiet="22-7")
+        await one.pass_time(timedelta(days=1), timedelta(minutes=5))
+        assert await one.fired("Europe/Berlin") == [f"Sun 01 {hour:02}:00" for hour in range(7, 22)]
+
+
+async def test_what_was_missed_waits_for_the_end_of_the_quiet_hours(tmp_path: Path) -> None:
+    clock = ManualClock(START)
+    async with station(tmp_path, clock) as one:
+        await one.add("0 21 * * *", quiet="22:00-07:00")
+    clock.advance(hours=23)
+    async with station(tmp_path, clock) as again:
+        assert await again.scheduler.tick() == 0
+        assert await again.scheduler._until_next() == timedelta(seconds=30)
+        clock.set(START + timedelta(hours=31, seconds=-1))
+        assert await again.scheduler.tick() == 0
+        clock.advance(1)
+        assert await again.scheduler.tick() == 1
+        assert await again.fired() == ["Sun 01 21:00"]
+
+
+async def test_jitter_does_not_reach_into_the_quiet_hours(tmp_path: Path) -> None:
+    async with station(tmp_path, ManualClock(START)) as one:
+        await one.add("45 * * * *", quiet="22-7", jitter_s=1800)
+        await one.pass_time(timedelta(days=1))
+        assert (await one.fired())[-1] == "Sun 01 20:45"
+
+
 @pytest.mark.parametrize(
     ("cron", "zone", "said"),
     [
@@ -241,12 +334,14 @@ def test_each_slot_gets_at_most_one_post(cron: str, zone: str, policy: Any, step
         ("0 9 * * *", "Europe/Berlni", "did you mean Europe/Berlin"),
         ("0 9 * * *", "../etc/passwd", "There is no time zone"),
         ("0 9 * * *", "", "There is no time zone"),
+        ("0 23 * * *", "UTC", "comes in the quiet hours 22:00-07:00 only"),
+        ("0 * * * *", "UTC", "comes 60 minutes apart, so a post cannot come up to 60 minutes later"),
     ],
 )
 async def test_what_cannot_be_is_refused_in_a_sentence(tmp_path: Path, cron: str, zone: str, said: str) -> None:
     async with station(tmp_path, ManualClock(START)) as one:
         with pytest.raises(BadInput, match=said):
-            await one.add(cron, zone)
+            await one.add(cron, zone, quiet="22-7", jitter_s=3600)
         assert await one.scheduler.list(7) == []
 
 
@@ -328,7 +423,9 @@ async def test_the_alarm_rings_at_the_slot(tmp_path: Path) -> None:
             await posted.wait()
 
 
+@pytest.mark.fault(14)
 async def test_a_clock_that_is_set_is_noticed_within_30_seconds(tmp_path: Path) -> None:
+    """A clock that is set is noticed by the schedules within 30 seconds."""
     async with station(tmp_path, ManualClock(START)) as one:
         assert await one.scheduler._until_next() == timedelta(seconds=30)
         await one.add("0 9 * * *")

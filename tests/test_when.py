@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.errors import BadInput
-from bot.when import describe, next_slot, parse_when, shortest_gap, slots
+from bot.when import describe, is_quiet, next_slot, parse_quiet, parse_when, shortest_gap, slots
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
@@ -206,3 +206,34 @@ def test_the_shortest_gap(cron: str, minutes: int) -> None:
 )
 def test_descriptions_read_well(cron: str, words: str) -> None:
     assert describe(cron, "UTC") == words
+
+
+@pytest.mark.parametrize(
+    ("text", "quiet"),
+    [
+        ("22-7", "22:00-07:00"),
+        ("22:30 to 7:15", "22:30-07:15"),
+        ("11 pm - 6 am", "23:00-06:00"),
+        ("midnight until noon", "00:00-12:00"),
+        ("13–14", "13:00-14:00"),
+        ("22:00-07:00", "22:00-07:00"),
+    ],
+)
+def test_quiet_hours_are_read(text: str, quiet: str) -> None:
+    assert parse_quiet(text) == quiet
+
+
+@pytest.mark.parametrize("text", ["", "22", "night", "22-22", "25-7", "22-", "monday-friday", "22-7-9", "every day at 9 to 10"])
+def test_what_are_no_quiet_hours_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse_quiet(text)
+
+
+def test_quiet_hours_go_by_the_clocks_of_the_zone() -> None:
+    summer, winter = datetime(2026, 7, 1, 4, 59, tzinfo=UTC), datetime(2026, 1, 1, 5, 59, tzinfo=UTC)
+    for moment in (summer, winter):
+        assert is_quiet("22:00-07:00", "Europe/Berlin", moment)
+        assert not is_quiet("22:00-07:00", "Europe/Berlin", moment + timedelta(minutes=1))
+        assert not is_quiet(None, "Europe/Berlin", moment)
+    assert is_quiet("13:00-14:00", "UTC", datetime(2026, 1, 1, 13, tzinfo=UTC))
+    assert not is_quiet("13:00-14:00", "UTC", datetime(2026, 1, 1, 14, tzinfo=UTC))

@@ -127,8 +127,11 @@ class Attempt:
 class Outcome:
     """How an attempt ended."""
 
-    state: Literal["succeeded", "failed", "refused", "cancelled", "preempted", "no_space", "fenced", "lost"]
-    """`failed` and `lost` may be tried again, `refused` may not."""
+    state: Literal[
+        "succeeded", "failed", "refused", "cancelled", "preempted", "no_space", "unavailable", "fenced", "killed", "lost", "detached"
+    ]
+    """`failed`, `killed` (by signal 9, which was none of ours) and `lost` may be tried again, `refused` may not. `unavailable`: it could
+    not begin where it should, and waits. `detached`: it has not ended, but the bot does."""
     result: Result | None
     reason: str | None = None
     """For the log and, when no attempt is left, for the person."""
@@ -136,6 +139,10 @@ class Outcome:
 
 class Executor(Protocol):
     """Runs one attempt of a job somewhere else. Retries are the queue's business."""
+
+    @property
+    def outlives(self) -> bool:
+        """Whether a worker goes on when the bot stops, to be attached again at the next start."""
 
     async def start(self, attempt: Attempt) -> None:
         """Start the worker on `attempt.folder`, which holds `spec.json`; does nothing when it runs already or has left a result.
@@ -160,4 +167,4 @@ class Executor(Protocol):
         """
 
     async def close(self) -> None:
-        """Stop every worker, letting each save a checkpoint."""
+        """Stop every worker, letting each save a checkpoint; leave them alone where they outlive the bot: they end as `detached`."""

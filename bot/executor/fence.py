@@ -3,6 +3,7 @@
 A worker may live on where its bot has lost sight of it, on a host that was cut off, say. Two attempts would then write to one folder.
 """
 
+import contextlib
 import os
 import threading
 import time
@@ -40,17 +41,20 @@ class Fence:
         """Call before anything that others can see is written.
 
         Raises:
-            Superseded: a newer attempt exists.
+            Superseded: a newer attempt exists, or the job is gone with its folder.
         """
-        if self.number() > number:
+        if self.number() > number or not self._path.parent.exists():
             raise Superseded
 
     def watch(self, number: int, *, every_s: float = _EVERY_S) -> None:
         """Look at the fence for as long as this process lives, and end it at once when it has been superseded, whatever it is doing."""
 
         def look() -> None:
-            while self.number() <= number:
-                time.sleep(every_s)
+            with contextlib.suppress(Superseded):
+                while True:
+                    with contextlib.suppress(OSError):  # a shared folder may be out of reach for a while
+                        self.check(number)
+                    time.sleep(every_s)
             os._exit(FENCED)
 
         threading.Thread(target=look, name="fence", daemon=True).start()

@@ -1,5 +1,6 @@
 """Reading and writing the files of an attempt, the same on every executor."""
 
+import errno
 import json
 import os
 from dataclasses import asdict
@@ -17,6 +18,9 @@ DATASET = "dataset.jsonl"
 CARD = "README.md"
 """The model's card, in `model/`."""
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Of an OSError: no room."""
+
 _END = 64 * 1024
 """Bytes at the end of `progress.jsonl` that are looked at: a longer line is none of ours."""
 _SPEC, _PROGRESS, _RESULT = TypeAdapter(TrainSpec), TypeAdapter(Progress), TypeAdapter(Result)
@@ -24,7 +28,7 @@ _SPEC, _PROGRESS, _RESULT = TypeAdapter(TrainSpec), TypeAdapter(Progress), TypeA
 
 def write_spec(folder: Path, spec: TrainSpec) -> None:
     """Write `spec.json`."""
-    _replace(folder / SPEC, json.dumps(asdict(spec), ensure_ascii=False, indent=1))
+    write_whole(folder / SPEC, json.dumps(asdict(spec), ensure_ascii=False, indent=1))
 
 
 def read_spec(folder: Path) -> TrainSpec:
@@ -39,7 +43,7 @@ def read_spec(folder: Path) -> TrainSpec:
 
 def write_result(folder: Path, result: Result) -> None:
     """Write `result.json`, whole or not at all, and on the disk when this returns."""
-    _replace(folder / RESULT, json.dumps(asdict(result), ensure_ascii=False, indent=1))
+    write_whole(folder / RESULT, json.dumps(asdict(result), ensure_ascii=False, indent=1))
 
 
 def read_result(folder: Path) -> Result | None:
@@ -78,7 +82,7 @@ def last_line(folder: Path) -> str:
     return next((line.strip()[:300] for line in reversed(text.splitlines()) if line.strip()), "")
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old one or the whole new one, also after a loss of power."""
     new = path.with_name(f"{path.name}.new")
     with new.open("w", encoding="utf-8", errors="replace") as file:  # half a surrogate pair in a name must not cost the result

@@ -4,22 +4,22 @@ import asyncio
 import contextlib
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator
 
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome, Progress
+from bot.executor.following import Follower
 from bot.executor.outcome import Stopped, judge
-from bot.executor.process import bury, kill_group, spawn
+from bot.executor.process import NICE, bury, kill_group, spawn
 
-_NICE = 19
-"""Training takes what the bot and the generator leave: at 0 a reply takes 2.7 times as long."""
 _DUMP_S = 1.0
 """Time for a worker that no longer moves to write where it stands."""
 
 
 class LocalExecutor:
     """The executor of a bot without a cluster."""
+
+    outlives = False
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class LocalExecutor:
             spec = files.read_spec(folder)
             with (folder / files.LOG).open("ab") as log:
                 process = await spawn(
-                    self._worker, str(folder), nice=_NICE, threads=spec.threads, python=self._python, stdout=log, stderr=log
+                    self._worker, str(folder), nice=NICE, threads=spec.threads, python=self._python, stdout=log, stderr=log
                 )
             self._workers[attempt.name] = _Worker(attempt, process, silence_s=self._silence_s, poll_s=self._poll_s)
 
@@ -64,7 +64,7 @@ class LocalExecutor:
     async def events(self, attempt: Attempt) -> AsyncIterator[Progress]:
         """See `Executor`."""
         if worker := self._workers.get(attempt.name):
-            async for progress in worker.events():
+            async for progress in worker.follower.events():
                 yield progress
 
     async def wait(self, attempt: Attempt) -> Outcome:
@@ -90,40 +90,24 @@ class _Worker:
     def __init__(self, attempt: Attempt, process: asyncio.subprocess.Process, *, silence_s: float, poll_s: float) -> None:
         self._folder, self._process = attempt.folder, process
         self._silence_s, self._poll_s = silence_s, poll_s
-        self._newest: Progress | None = None
-        self._size = 0
-        self._changed = asyncio.Event()
-        self._ended = False
+        self.follower = Follower(attempt.folder)
         self._stopped: Stopped | None = None
         self.outcome = asyncio.create_task(self._follow())
 
     async def _follow(self) -> Outcome:
         """Read the progress until the process has ended, then clear up and judge."""
         ended = asyncio.create_task(self._process.wait())
-        heard = time.monotonic()
         try:
             while not ended.done():
                 await asyncio.wait({ended}, timeout=self._poll_s)
-                if self._look():
-                    heard = time.monotonic()
-                elif time.monotonic() - heard > self._silence_s:
+                self.follower.look()
+                if self.follower.silent_s > self._silence_s:
                     self._stopped = self._stopped or "silent"
                     await self._end_silent(ended)
         finally:
             code = await bury(self._process)
-            self._ended = True
-            self._changed.set()
+            self.follower.end()
         return judge(self._folder, code, self._stopped)
-
-    def _look(self) -> bool:
-        """Take in new progress; whether there was any."""
-        size, progress = files.newest_progress(self._folder)
-        if size == self._size or progress is None:
-            return False
-        self._size, self._newest = size, progress
-        self._changed.set()
-        self._changed = asyncio.Event()
-        return True
 
     async def _end_silent(self, ended: asyncio.Task[int]) -> None:
         self._send(signal.SIGABRT)  # the interpreter writes every thread's stack into worker.log
@@ -133,19 +117,6 @@ class _Worker:
     def _send(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
-
-    async def events(self) -> AsyncIterator[Progress]:
-        """The newest progress, and each that is newest later, until the process has ended."""
-        seen = -1
-        while True:
-            changed = self._changed
-            if self._newest is not None and self._size != seen:
-                seen = self._size
-                yield self._newest
-            elif self._ended:
-                return
-            else:
-                await changed.wait()
 
     async def stop(self, *, save_s: float | None) -> None:
         """End it: at once, or after it has had so many seconds to save."""
@@ -157,4 +128,4 @@ class _Worker:
             await asyncio.wait({self.outcome}, timeout=save_s)
         if not self.outcome.done():
             kill_group(self._process)
-        await asyncio.shield(self.outcome)
+        await asyncio.wait({self.outcome})

@@ -52,6 +52,6 @@ def _judge_code(folder: Path, code: int | None, stopped: Stopped | None) -> Outc
     if code is None:
         return Outcome("lost", None, "The training process is gone and left no result.")
     if code == -9:
-        return Outcome("lost", None, "The training process was killed, probably because memory ran out.")
+        return Outcome("killed", None, "The training process was killed, probably because memory ran out.")
     said = files.last_line(folder)
     return Outcome("failed", None, f"The training process ended with exit code {code}" + (f": {said}" if said else "."))

@@ -5,11 +5,11 @@ imported only when the file has turned out to be usable: a refusal need not wait
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import sys
 import time
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from bot.lm.verdict import Evaluation
 
 _EXIT_CODES = {"failed": FAILED, "refused": REFUSED, "no_space": NO_SPACE}
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -241,6 +240,9 @@ def _seal(path: Path) -> str:
 def _give_up(folder: Path, error: MynahError) -> int:
     """Leave the sentence for the person, and the details in the log; the exit code that goes with it."""
     kind = type(error).__name__
+    if isinstance(error, NoSpace):  # what is half written is in the way of everybody; the checkpoints are not
+        shutil.rmtree(folder / files.MODEL, ignore_errors=True)
+        (folder / files.CORPUS).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # on a full disk the exit code has to do
         files.write_result(folder, Result(error=str(error), kind=kind))
         traceback.print_exc()
@@ -257,7 +259,7 @@ def main() -> int:
     except MynahError as error:
         return _give_up(folder, error)
     except OSError as error:
-        if error.errno not in _DISK_FULL:
+        if error.errno not in files.DISK_FULL:
             raise
         return _give_up(folder, NoSpace("The disk is full: free some space, and the training goes on by itself."))
     return OK

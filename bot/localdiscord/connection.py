@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,8 @@ class Connection:
         self._writer: asyncio.Task[None] | None = None
         self._closed_by_us = False
         self.session: Session | None = None
+        self.heard_at = time.monotonic()
+        """When HELLO left or the newest heartbeat came, by `time.monotonic`."""
         self.silent = False
         """A zombie: connected, and never heard from again."""
 
@@ -148,6 +151,7 @@ class Connection:
     def _act(self, payload: Json) -> None:
         op, data = payload.get("op"), payload.get("d")
         if op == HEARTBEAT:
+            self._gateway.beat(self)
             # discord.py notes the time after it has sent: an answer faster than any network reads as a whole interval late.
             asyncio.get_running_loop().call_later(ACK_DELAY_S, self.send, ACK, None)
         elif op == IDENTIFY:
@@ -172,6 +176,8 @@ class Connection:
         application = self._gateway.world.application_by_token(str(data.get("token", "")).removeprefix("Bot "))
         if application is None:
             raise Closed(4004, "Authentication failed.")
+        if self._gateway.refusals:
+            raise Closed(self._gateway.refusals.pop(0), "refused by a test")
         intents = data.get("intents")
         if isinstance(intents, bool) or not isinstance(intents, int) or intents & ~ALL_INTENTS:
             raise Closed(4013, "Invalid intent(s).")

@@ -10,6 +10,8 @@ class Harm(Enum):
 
     RATE_LIMITED = auto()
     """429 with Via and JSON, as Discord's own limit answers."""
+    RATE_LIMITED_EVERYWHERE = auto()
+    """429 with Via and JSON, as Discord's limit on everything a bot asks for answers."""
     BANNED = auto()
     """429 without Via, as Cloudflare answers."""
     ERROR_BEFORE = auto()

@@ -1,14 +1,28 @@
 """The gateway: every websocket that bots hold open, and every session, connected or away."""
 
+import time
+from dataclasses import dataclass
+
 from aiohttp import WSCloseCode, web
 
 from bot.localdiscord.connection import INVALID_SESSION, RECONNECT, Connection
 from bot.localdiscord.events import Event
+from bot.localdiscord.record import keep
 from bot.localdiscord.sessions import Session
 from bot.localdiscord.world import World
 
 RESUME_SECONDS = 300.0
 """How long a session waits for a client that is away, by the World's clock."""
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """One that a client sent."""
+
+    at: float
+    """By `time.monotonic`."""
+    waited_s: float
+    """Since HELLO or the one before."""
 
 
 class Gateway:
@@ -20,6 +34,10 @@ class Gateway:
         self.heartbeat_s = heartbeat_s
         self.sessions: dict[str, Session] = {}
         self.connections: list[Connection] = []
+        self.heartbeats: list[Heartbeat] = []
+        """When each came, the oldest forgotten first."""
+        self.refusals: list[int] = []
+        """Closing codes, by order, of the next identifies: each ends its connection in place of READY."""
         self._stop = world.events.listen(self._hear)
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
@@ -78,6 +96,12 @@ class Gateway:
         self._stop()
         for connection in tuple(self.connections):
             await connection.close(WSCloseCode.GOING_AWAY, "shutting down")
+
+    def beat(self, connection: Connection) -> None:
+        """A connection's heartbeat has come."""
+        now = time.monotonic()
+        keep(self.heartbeats, Heartbeat(now, now - connection.heard_at))
+        connection.heard_at = now
 
     def _hear(self, event: Event) -> None:
         self.forget_old()

@@ -25,6 +25,8 @@ class Exchange:
     body: bytes
     status: int
     response: bytes
+    harmed: bool = False
+    """A test had asked for what became of it."""
 
 
 @dataclass(frozen=True)

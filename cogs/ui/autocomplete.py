@@ -48,6 +48,12 @@ async def open_jobs(interaction: Interaction, current: str) -> list[Choice[int]]
     return _choices((messages.job_line(job), job.id) for job in found if job.is_open and _fits(current, messages.job_line(job)))
 
 
+async def queued_jobs(interaction: Interaction, current: str) -> list[Choice[int]]:
+    """Those that can be put first."""
+    found = await interaction.client.app.queue.list(guild_of(interaction))
+    return _choices((messages.job_line(job), job.id) for job in found if job.state == "queued" and _fits(current, messages.job_line(job)))
+
+
 async def schedules(interaction: Interaction, current: str) -> list[Choice[int]]:
     """The server's schedules."""
     app, guild_id = interaction.client.app, guild_of(interaction)

@@ -49,3 +49,13 @@ def owner_or_manager(interaction: Interaction, owner_id: int) -> None:
     """
     if interaction.user.id != owner_id and not interaction.permissions.manage_guild:
         raise NotAllowed(f"Only <@{owner_id}>, who asked for it, or somebody with Manage Server may do that.")
+
+
+def manager(interaction: Interaction) -> None:
+    """Only who may manage the server goes on.
+
+    Raises:
+        NotAllowed: they may not.
+    """
+    if not interaction.permissions.manage_guild:
+        raise NotAllowed("Only somebody with Manage Server may do that.")

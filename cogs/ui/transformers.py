@@ -4,7 +4,7 @@ from discord import app_commands
 
 from bot.client import Interaction, MynahBot
 from bot.handles import normalise
-from bot.when import parse_when
+from bot.when import parse_quiet, parse_when
 from cogs.ui import zones
 
 
@@ -30,3 +30,11 @@ class When(app_commands.Transformer[MynahBot]):
     async def transform(self, _: Interaction, value: str, /) -> str:
         """Raises BadInput."""
         return parse_when(value)
+
+
+class Quiet(app_commands.Transformer[MynahBot]):
+    """Hours without posts."""
+
+    async def transform(self, _: Interaction, value: str, /) -> str:
+        """Raises BadInput."""
+        return parse_quiet(value)

@@ -26,6 +26,7 @@ EXPECTED = {
     "jobs list",
     "jobs show",
     "jobs cancel",
+    "jobs first",
     "character list",
     "character info",
     "character delete",
@@ -121,7 +122,8 @@ def test_the_hash_follows_the_commands_and_the_place(bot: MynahBot, monkeypatch:
 
 
 def test_each_button_has_one_answer(bot: MynahBot) -> None:
-    ids = ["post:again:9", "post:why:9", "post:delete:9", "job:cancel:9", "character:say:a.b-c", "character:delete:x", "character:erase:x"]
+    ids = ["post:again:9", "post:why:9", "post:delete:9", "post:there:9", "post:repeat:9", "job:cancel:9"]
+    ids += ["character:say:a.b-c", "character:delete:x", "character:erase:x"]
     patterns = list(bot._connection._view_store._dynamic_items)
     for custom_id in ids:
         assert len([pattern for pattern in patterns if pattern.fullmatch(custom_id)]) == 1

@@ -1,5 +1,6 @@
 """The commands as people use them, on a local Discord; everything is real but the training and the models."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -7,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from bot.executor.contract import Progress
-from bot.localdiscord import Fault, File, Harm, Message, NotPossible, Reply
+from bot.localdiscord import Fault, File, Harm, Message, NotPossible, Permissions, Reply
+from bot.localdiscord.events import Event
 from bot.messages import CONTENT_LIMIT
+from bot.messages import Message as BotMessage
 from storage.jobs import JobStore
+from storage.posts import Post, PostStore
 from tests.cogs.town import TIMEOUT_S, Town, town_at
 from tests.discord.openapi import check_exchanges
 
@@ -135,6 +139,136 @@ async def test_jobs_are_listed_shown_and_cancelled(town: Town) -> None:
     assert "no job 99" in await said(await town.alice.slash("jobs show", {"job": 99}, channel=town.channel))
 
 
+async def test_a_manager_puts_a_job_first(town: Town) -> None:
+    for handle in ("one", "two"):
+        await said(await town.alice.slash("train", {"handle": handle, "archive": TWEETS}, channel=town.channel))
+    second, first = await town.app.queue.list(town.guild.id)
+    choices = await town.mayor.autocomplete("jobs first", {"job": "two"}, focused="job", channel=town.channel)
+    assert [choice.value for choice in choices] == [second.id]
+    assert "Manage Server" in await said(await town.alice.slash("jobs first", {"job": second.id}, channel=town.channel))
+    assert "Queued, 1st" in await said(await town.mayor.slash("jobs first", {"job": second.id}, channel=town.channel))
+    assert "Queued, 2nd" in await said(await town.alice.slash("jobs show", {"job": first.id}, channel=town.channel))
+    await said(await town.alice.slash("jobs cancel", {"job": second.id}, channel=town.channel))
+    assert "has cancelled already" in await said(await town.mayor.slash("jobs first", {"job": second.id}, channel=town.channel))
+
+
+# Posts that may or may not have arrived.
+
+
+async def doubtful(town: Town) -> Post:
+    """A post of alice's that Discord did not confirm, in a channel that may not be read."""
+    store = PostStore(town.app.database)
+    async with town.app.database.transaction() as tx:
+        post = await store.insert(
+            tx,
+            dedupe_key="doubtful",
+            kind="say",
+            guild_id=town.guild.id,
+            channel_id=town.channel.id,
+            created_by=town.alice.id,
+            now=town.app.clock.now(),
+            message=BotMessage("The pond is mine.").to_dict(),
+        )
+        assert post is not None
+        await store.mark_sending(tx, post.id, town.app.clock.now())
+        await store.mark_unknown(tx, post.id, "Nobody can tell.")
+    town.app.poster.wake()
+    return post
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize(("label", "copies"), [("It is there", 0), ("Post it again", 1)])
+async def test_a_doubt_is_settled_by_a_button_once(town: Town, label: str, copies: int) -> None:
+    """The question about an unknown post is answered by one press of who called for it or manages the server; later ones change nothing."""
+    post = await doubtful(town)
+    question = await town.alice.wait_for(town.channel, lambda message: "Is this post there?" in message.content, TIMEOUT_S)
+    assert "Manage Server" in await refusal(await town.world.user("stranger").click(question, label))
+    clicks = await asyncio.gather(*(person.click(question, label) for person in (town.mayor, town.alice)))
+    for click in clicks:
+        await click.done(TIMEOUT_S)
+    answered = await town.alice.wait_for(
+        town.channel, lambda message: message.id == question.id and not message.buttons and "Post " in message.content, TIMEOUT_S
+    )
+    assert ("it is there" in answered.content) == (copies == 0)
+    await town.app.poster.delivered([post.id], TIMEOUT_S)
+    assert [message.content for message in town.channel.messages.values()].count("The pond is mine.") == copies
+    stored = await town.app.poster.get(post.id, guild_id=town.guild.id)
+    assert stored.state == "sent"
+
+
+async def test_a_doubt_is_listed_with_the_jobs_and_settled_there(town: Town) -> None:
+    post = await doubtful(town)
+    listed = await (await town.mayor.slash("jobs list", channel=town.channel)).done(TIMEOUT_S)
+    assert "1 post may or may not have arrived" in listed.content
+    assert [button.label for button in listed.buttons] == ["It is there", "Post it again"]
+    await (await town.mayor.click(listed, "It is there")).done(TIMEOUT_S)
+    await town.mayor.wait_for(town.channel, lambda message: message.id == listed.id and "it is there" in message.content, TIMEOUT_S)
+    assert (await town.app.poster.get(post.id, guild_id=town.guild.id)).state == "sent"
+    assert "No job yet" in await said(await town.mayor.slash("jobs list", channel=town.channel))
+
+
+@pytest.mark.fault(23)
+async def test_a_doubt_is_settled_alone_where_mynah_may_not_ask_in_the_channel(town: Town) -> None:
+    """Who called for a post can answer the question about it in the direct messages as well."""
+    application = next(iter(town.world.applications.values()))
+    town.channel.deny(application, Permissions.SEND_MESSAGES)
+    post = await doubtful(town)
+    question = await town.alice.wait_for(
+        town.alice.direct(application), lambda message: "Is this post there?" in message.content, TIMEOUT_S
+    )
+    await (await town.alice.click(question, "It is there")).done(TIMEOUT_S)
+    await town.alice.wait_for(town.alice.direct(application), lambda message: "it is there" in message.content, TIMEOUT_S)
+    assert (await town.app.poster.get(post.id, guild_id=town.guild.id)).state == "sent"
+
+
+async def refusal(reply: Reply) -> str:
+    """What one person alone is told in answer to a button."""
+    await reply.done(TIMEOUT_S)
+    async with asyncio.timeout(TIMEOUT_S):
+        while not reply.followups:
+            await asyncio.sleep(0.01)
+    return reply.followups[0].content
+
+
+# Discord on a bad day.
+
+LOST = [Harm.ERROR_AFTER, Harm.DROP_AFTER, Harm.ERROR_BEFORE, Harm.DROP_BEFORE]
+
+
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("harm", LOST, ids=[harm.name for harm in LOST])
+async def test_a_command_whose_acknowledgement_is_lost_is_done_once(town: Town, harm: Harm) -> None:
+    """A command is carried out, and once, when Discord fails before or after it took the bot's acknowledgement."""
+    town.world.faults.append(Fault(harm, "POST", "/callback"))
+    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel)
+    assert "Queued, 1st" in await said(reply)
+    assert len(await town.app.queue.list(town.guild.id)) == 1
+
+
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("harm", LOST, ids=[harm.name for harm in LOST])
+async def test_an_answer_that_is_lost_is_given_again(town: Town, harm: Harm) -> None:
+    """The answer to a command is shown when Discord fails before or after it took it."""
+    town.world.faults.append(Fault(harm, "PATCH", "@original"))
+    assert "Queued, 1st" in await said(await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel))
+
+
+@pytest.mark.fault(18)
+async def test_an_interaction_that_is_delivered_twice_is_answered_once(town: Town) -> None:
+    """A command or a press that Discord delivers twice is carried out once."""
+    await town.add_character()
+    values = {"character": "heron", "when": "every day at 9:00"}
+    await said(await town.mayor.slash("schedule add", values, channel=town.channel))
+    await said(await town.mayor.slash("say", {"character": "heron"}, channel=town.channel))
+    again = [dispatch for dispatch in town.world.dispatches if dispatch.event == "INTERACTION_CREATE"]
+    assert len(again) == 2
+    for dispatch in again:
+        town.world.events.emit(Event("INTERACTION_CREATE", dispatch.data, application_id=dispatch.application_id))
+    assert "@heron" in await said(await town.mayor.slash("schedule list", channel=town.channel))
+    assert len(await town.app.scheduler.list(town.guild.id)) == 1
+    assert len([message for message in town.channel.messages.values() if message.is_webhook]) == 1
+
+
 # /say
 
 
@@ -234,6 +368,17 @@ async def test_a_schedule_is_added_listed_and_removed(town: Town) -> None:
     assert [choice.value for choice in choices] == [schedule.id]
     assert "removed" in await said(await town.mayor.slash("schedule remove", {"schedule": schedule.id}, channel=town.channel))
     assert not await town.app.scheduler.list(town.guild.id)
+
+
+async def test_a_schedule_may_have_jitter_quiet_hours_and_leave_out_what_is_missed(town: Town) -> None:
+    await town.add_character()
+    values = {"character": "heron", "when": "every hour", "jitter": 10, "quiet": "10 pm - 7", "missed": "skip"}
+    answer = await said(await town.mayor.slash("schedule add", values, channel=town.channel))
+    assert "up to 10 min later · quiet 22:00-07:00 · what is missed is left out · next" in answer
+    [schedule] = await town.app.scheduler.list(town.guild.id)
+    assert (schedule.jitter_s, schedule.quiet, schedule.policy) == (600, "22:00-07:00", "skip")
+    refused = await said(await town.mayor.slash("schedule add", {**values, "quiet": "at night"}, channel=town.channel))
+    assert "try 22-7" in refused
 
 
 async def test_a_slot_is_posted_in_the_channel_in_character(town: Town) -> None:

@@ -65,8 +65,9 @@ def fail(reason: str = "The sky fell.") -> Plan:
 class FakeExecutor:
     """Attempts follow `plans` one by one, then succeed."""
 
-    def __init__(self, *plans: Plan) -> None:
+    def __init__(self, *plans: Plan, outlives: bool = False) -> None:
         self.plans = list(plans)
+        self.outlives = outlives
         self.started: list[TrainSpec] = []
         self.cancelled: list[str] = []
         self.closed = False
@@ -106,6 +107,8 @@ class FakeExecutor:
         news = self._news.get(attempt.name)
         while news is not None and (progress := await news.get()) is not None:
             yield progress
+        if news is not None:
+            news.put_nowait(None)  # for whoever asks again
 
     async def wait(self, attempt: Attempt) -> Outcome:
         if attempt.name in self._ends:
@@ -121,4 +124,4 @@ class FakeExecutor:
     async def close(self) -> None:
         self.closed = True
         for name in self._ends:
-            self._end(name, Outcome("preempted", None))
+            self._end(name, Outcome("detached" if self.outlives else "preempted", None))

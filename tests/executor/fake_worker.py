@@ -60,6 +60,8 @@ class Worker:
     def make_noise(self) -> int:
         """Whatever a library may print, and a progress file that nobody should trust."""
         sys.stdout.write("x" * 10_000_000)
+        sys.stdout.flush()
+        os.closerange(0, 3)
         self.tell(0.25)
         with (self.folder / files.PROGRESS).open("ab") as file:
             file.write(b'{"stage": "training"}\n[]\n\xff\xfe\n{"stage": "flying", "fraction": 1}\n' + b"y" * 10_000_000 + b"\n")
@@ -101,6 +103,13 @@ class Worker:
         child = subprocess.Popen(["sleep", "1000"])
         (self.job / "grandchild").write_text(str(child.pid))
         return self.finish()
+
+    def eat_memory(self) -> int:
+        """Take more and more, until somebody puts an end to it."""
+        eaten = []
+        while True:
+            eaten.append(bytearray(os.urandom(1) * 10_000_000))
+            self.tell(0.5)
 
     def be_stubborn(self) -> int:
         """Hear no SIGTERM."""

@@ -1,10 +1,14 @@
 """What the executor's tests share: jobs on the disk, and watching real processes without guessing how long they take."""
 
 import asyncio
+import contextlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from bot.executor import files
 from bot.executor.contract import Attempt, TrainSpec
@@ -74,3 +78,27 @@ async def until(done: Callable[[], bool], *, seconds: float = 30.0) -> None:
     while not done():
         assert time.monotonic() < end, "it did not happen"
         await asyncio.sleep(0.01)
+
+
+_LIMITS = {Path("/sys/fs/cgroup/memory"): "memory.limit_in_bytes", Path("/sys/fs/cgroup"): "memory.max"}
+"""Where groups of processes with a limit of memory are made, in either version of the kernel's interface."""
+
+
+@contextlib.contextmanager
+def memory_limit(limit: int) -> Iterator[Path]:
+    """A control group that may use so many bytes; the test is skipped, and counted, where none may be made."""
+    for root, name in _LIMITS.items():
+        group = root / f"mynah-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            if not (group / name).exists():
+                continue
+            (group / name).write_text(str(limit))
+            yield group
+            return
+        finally:
+            group.rmdir()
+    pytest.skip("needs a control group with a limit of memory, which may not be made here")

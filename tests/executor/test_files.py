@@ -63,3 +63,11 @@ def test_the_fence_shuts_out_earlier_attempts_only(tmp_path: Path) -> None:
     fence.check(3)
     with pytest.raises(Superseded):
         fence.check(1)
+
+
+@pytest.mark.fault(30)
+def test_a_job_that_is_gone_shuts_out_its_worker(tmp_path: Path) -> None:
+    """A worker whose job was cancelled while it could not be reached stops when it sees that the job is gone."""
+    fence = Fence(tmp_path / "7")
+    with pytest.raises(Superseded):
+        fence.check(1)

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from bot.executor.local import LocalExecutor
-from tests.executor.scene import ROOT, WORKER, Job, group, until
+from tests.executor.scene import ROOT, WORKER, Job, group, memory_limit, until
 
 
+@pytest.mark.fault(3)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_nothing_outlives_the_bot(tmp_path: Path, number: signal.Signals) -> None:
+    """When the bot is killed, its worker and whatever that has started are gone within a second."""
     family = Job(tmp_path / "7", "raise_a_family")
     command = [sys.executable, "-m", "tests.executor.parent", "train", str(family.attempt().folder)]
     bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
@@ -22,11 +24,44 @@ async def test_nothing_outlives_the_bot(tmp_path: Path, number: signal.Signals) 
         worker = family.pids()[0]
         assert {worker, family.grandchild()} < set(group(worker)), "the worker, what it started and its watcher"
         bot.send_signal(number)
-        await until(lambda: not group(worker))
+        await until(lambda: not group(worker), seconds=1)
     finally:
         if bot.returncode is None:
             bot.kill()
         await bot.wait()
+
+
+@pytest.mark.fault(3)
+async def test_the_next_start_goes_on_where_the_killed_bot_was(tmp_path: Path) -> None:
+    """After a kill of the bot its training goes on from the newest checkpoint when the bot is started again."""
+    counting = Job(tmp_path / "7", "count", step_s=0.05)
+    first = counting.attempt()
+    command = [sys.executable, "-m", "tests.executor.parent", "train", str(first.folder)]
+    bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
+    await until(lambda: counting.step() >= 3)
+    bot.kill()
+    await bot.wait()
+    await until(lambda: not group(counting.pids()[0]), seconds=1)
+    reached = counting.step()
+    executor = LocalExecutor(grace_s=10, worker=WORKER, poll_s=0.02)
+    assert not await executor.attach(first)
+    counting.recipe["step_s"] = 0
+    second = counting.attempt()
+    await executor.start(second)
+    assert (await executor.wait(second)).state == "succeeded"
+    assert int((second.folder / "started_at").read_text()) == reached
+
+
+@pytest.mark.fault(5)
+async def test_when_memory_runs_out_the_worker_goes_and_not_the_bot(tmp_path: Path) -> None:
+    """When the memory that Mynah was given runs out, the kernel ends the training and not the bot, which knows why."""
+    greedy = Job(tmp_path / "7", "eat_memory")
+    with memory_limit(400 << 20) as limited:
+        into = f'echo $$ > {limited}/cgroup.procs && exec "$@"'
+        command = ["sh", "-c", into, "sh", sys.executable, "-m", "tests.executor.parent", "train", str(greedy.attempt().folder)]
+        bot = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        said, _ = await asyncio.wait_for(bot.communicate(), 60)
+    assert (bot.returncode, said) == (0, b"killed")
 
 
 async def test_the_worker_does_not_outlive_the_bot_without_its_watcher_either(tmp_path: Path) -> None:
@@ -62,7 +97,9 @@ async def test_a_worker_whose_bot_is_gone_does_not_start(tmp_path: Path) -> None
     assert job.pids() == []
 
 
+@pytest.mark.fault(6)
 async def test_a_worker_that_no_longer_moves_is_killed(tmp_path: Path) -> None:
+    """A training that makes no progress for ten minutes is ended with everything it started, and counts as a failed attempt."""
     family = Job(tmp_path / "7", "raise_a_family")
     attempt = family.attempt()
     executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)
@@ -75,7 +112,9 @@ async def test_a_worker_that_no_longer_moves_is_killed(tmp_path: Path) -> None:
     await until(lambda: not group(family.pids()[0]))
 
 
+@pytest.mark.fault(6)
 async def test_a_hanging_worker_tells_where(tmp_path: Path) -> None:
+    """A training that hangs writes the place in the program where it hangs into its log before it is ended."""
     family = Job(tmp_path / "7", "raise_a_family")
     attempt = family.attempt()
     executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)

@@ -19,7 +19,7 @@ from bot.executor.outcome import Stopped, judge
         (76, None, "fenced"),
         (143, None, "preempted"),
         (-15, None, "preempted"),
-        (-9, None, "lost"),
+        (-9, None, "killed"),
         (-11, None, "failed"),
         (None, None, "lost"),
         (-9, "cancelled", "cancelled"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.errors import GenerationError
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome, Result, TrainSpec
 from bot.executor.fence import Fence
@@ -136,12 +137,16 @@ async def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
     assert "nothing.zip" in (outcome.reason or "")
 
 
+@pytest.mark.fault(8)
 async def test_a_full_disk_makes_the_job_wait(tmp_path: Path) -> None:
+    """A training for which the disk has no room gives back the room it had taken and waits, with a sentence that says so."""
     made = attempt(tmp_path / "1", write_corpus(tmp_path / "tweets.jsonl"))
     (made.folder / "corpus.jsonl").symlink_to("/dev/full")
     outcome = await run(made)
     assert outcome.state == "no_space"
     assert "disk is full" in (outcome.reason or "")
+    left = {path.name for path in made.folder.iterdir()}
+    assert left == {"spec.json", "progress.jsonl", "result.json", "worker.log"}, "what was half written is gone"
 
 
 async def test_an_interrupted_training_is_gone_on_with(tmp_path: Path) -> None:
@@ -229,6 +234,41 @@ async def test_a_model_that_is_gone_costs_nobody_the_warm_process(
     assert generator._child.process.pid == pid
 
 
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("then", ["deleted", "replaced"])
+async def test_a_model_that_goes_while_it_speaks(trained: tuple[Path, Result], generator: Generator, tmp_path: Path, then: str) -> None:
+    """A model that is deleted or replaced while it speaks finishes as it was or says in one sentence that it could not; never a mixture."""
+    other = tmp_path / "other"
+    shutil.copytree(trained[0] / "model", other)
+    biased = bytearray((other / "output_bias.safetensors").read_bytes())
+    biased[-4000:] = bytes(4000)
+    (other / "output_bias.safetensors").write_bytes(biased)
+    seeds = (1, 2, 3)
+    whole = {tuple(texts(await generator.say(SayRequest(str(folder), "nano", "", seeds, 3)))) for folder in (trained[0] / "model", other)}
+    pid = generator._child.process.pid if generator._child else 0
+    refused = 0
+    for number in range(12):
+        folder, new = tmp_path / f"v{number}", tmp_path / f"new{number}"
+        shutil.copytree(trained[0] / "model", folder)
+        shutil.copytree(other, new)
+        speaking = asyncio.create_task(generator.say(SayRequest(str(folder), "nano", "", seeds, 3)))
+        await asyncio.sleep(0.08 * number)
+        folder.rename(tmp_path / f"old{number}")
+        if then == "replaced":
+            new.rename(folder)
+        (end,) = await asyncio.gather(speaking, return_exceptions=True)
+        if isinstance(end, SayReply):
+            assert tuple(texts(end)) in whole
+        else:
+            assert isinstance(end, GenerationError)
+            assert "\n" not in str(end)
+            refused += 1
+    assert refused < 12, "those that had begun to speak go on"
+    assert generator._child is not None
+    assert generator._child.process.pid == pid, "the warm process lives"
+
+
+@pytest.mark.fault(33)
 async def test_another_model_in_the_same_folder_is_not_taken_for_the_old(
     trained: tuple[Path, Result], generator: Generator, tmp_path: Path
 ) -> None:

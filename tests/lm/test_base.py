@@ -97,14 +97,18 @@ def change(path: Path, **fields: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
+@pytest.mark.fault(28)
 def test_pickled_weights_are_refused(folder: Path) -> None:
+    """Weights that are a pickle are refused: only safetensors are read."""
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     with pytest.raises(BadInput, match="no weights as safetensors"):
         load_base(str(folder))
 
 
+@pytest.mark.fault(28)
 def test_code_of_its_own_is_refused_and_not_run(folder: Path) -> None:
+    """Program code that comes with a base is refused and never run."""
     (folder / "evil.py").write_text("raise SystemExit('ran')")
     change(folder / "config.json", auto_map={"AutoModelForCausalLM": "evil.Model"}, model_type="evil")
     with pytest.raises(BadInput, match="program code of its own"):

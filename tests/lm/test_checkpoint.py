@@ -1,5 +1,7 @@
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +46,7 @@ def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize(
     ("harm", "file"),
     [
@@ -55,6 +58,7 @@ def truncate(path: Path) -> None:
     ],
 )
 def test_a_damaged_one_is_moved_aside_and_the_one_before_is_used(tmp_path: Path, harm: Callable[[Path], None], file: str) -> None:
+    """A checkpoint that is cut off, has a flipped bit or lacks its manifest is kept apart, and the one before it is used."""
     checkpoints = Checkpoints(tmp_path, IDENTITY)
     for step in (5, 10):
         checkpoints.save(step, state(step))
@@ -92,3 +96,44 @@ def test_a_full_disk_says_so_and_leaves_the_older_one(tmp_path: Path, monkeypatc
             checkpoints.save(10, state(10))
     assert steps(tmp_path) == ["step-000005"]
     assert (checkpoints.newest() or {})["step"] == 5
+
+
+SMALL_DISK = """
+import subprocess, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500k", "none", folder], check=True)
+import torch
+from bot.errors import NoSpace
+from bot.lm.checkpoint import Checkpoints
+kept = Checkpoints(folder, {"seed": 1})
+kept.save(1, {"step": 1, "weights": torch.full((200_000,), 1.0)})
+try:
+    kept.save(2, {"step": 2, "weights": torch.full((200_000,), 2.0)})
+except NoSpace as error:
+    print(error)
+print(sorted(path.name for path in folder.iterdir()), kept.newest()["step"])
+subprocess.run(["mount", "-o", "remount,size=4000k", folder], check=True)
+kept.save(2, {"step": 2, "weights": torch.full((200_000,), 2.0)})
+print(kept.newest()["step"], float(kept.newest()["weights"].sum()))
+"""
+
+
+@pytest.mark.fault(8)
+def test_a_disk_that_is_really_full_leaves_the_older_one(tmp_path: Path) -> None:
+    """A checkpoint for which the disk has no room leaves nothing but the older one, and is written once there is room again."""
+    namespace = ("unshare", "--user", "--map-root-user", "--mount")
+    if subprocess.run([*namespace, "mount", "-t", "tmpfs", "none", tmp_path], check=False, capture_output=True).returncode:
+        pytest.skip("needs a small file system of its own (unshare --mount), which is not permitted here")
+    done = subprocess.run(
+        [*namespace, sys.executable, "-c", SMALL_DISK, str(tmp_path)],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "The disk is full: a checkpoint needs 1 MB; training goes on when there is room again.",
+        "['step-000001'] 1",
+        "2 400000.0",
+    ], done.stderr

@@ -117,7 +117,9 @@ def test_what_is_there_is_not_fetched_again(server: Server, tmp_path: Path) -> N
     assert choose_base("auto", tmp_path)[1] == "gpt2"
 
 
+@pytest.mark.fault(28)
 def test_pickles_are_refused_before_anything_is_fetched(server: Server, tmp_path: Path) -> None:
+    """A base that has its weights only as a pickle is refused before anything is fetched."""
     server.models["gpt2"] = {"config.json": WANTED["config.json"]} | OTHERS
     with pytest.raises(BadInput, match="no weights as safetensors"):
         pull("gpt2", tmp_path, nothing, endpoint=server.url)

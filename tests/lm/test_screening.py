@@ -99,7 +99,9 @@ def test_length() -> None:
     assert reason("aé" * (LONGEST // 2) + "a") == "too_long"
 
 
+@pytest.mark.fault(29)
 def test_broken() -> None:
+    """A text with broken or invisible characters is dropped."""
     for character in "\ufffd\x00\x1b\n\x7f\u202e\u2066\ud800\ue000":
         assert reason(f"half a {character} heron") == "broken"
     assert reason("a family 👨\u200d👩\u200d👧 of herons, naïvely") is None
@@ -117,6 +119,7 @@ def test_what_nearly_says_the_same_is_counted() -> None:
     assert repeats([]) == 0
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize(
     ("word", "text", "found"),
     [
@@ -135,6 +138,7 @@ def test_what_nearly_says_the_same_is_counted() -> None:
     ],
 )
 def test_blocked_words(word: str, text: str, found: bool) -> None:
+    """No character says a word that the operator has blocked."""
     assert Screen([], blocked=[word]).check(text).reason == ("blocked" if found else None)
 
 
@@ -166,8 +170,10 @@ SENTENCES = st.lists(VOCABULARY, min_size=1, max_size=24).map(" ".join)
 LETTERS = st.text(st.sampled_from("夜のパン屋は歌う、"), min_size=1, max_size=24)
 
 
+@pytest.mark.fault(29)
 @given(st.one_of(st.tuples(SENTENCES, st.lists(SENTENCES, max_size=6)), st.tuples(LETTERS, st.lists(LETTERS, max_size=6))))
 def test_what_passes_is_no_copy_by_the_plainest_check_either(case: tuple[str, list[str]]) -> None:
+    """What passes the screening is no copy of a real tweet, by the plainest check there is."""
     text, tweets = case
     if not Screen(tweets).check(text).ok:
         return

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -8,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bot.errors import BadInput, TooLittleText, TrainingError
+from bot.errors import BadInput, NoSpace, TooLittleText, TrainingError
 from bot.lm.base import Base, load_base
 from bot.lm.batches import IGNORED, rows, shuffled_batches
 from bot.lm.checkpoint import Checkpoints
@@ -122,6 +124,65 @@ def test_an_interrupted_training_ends_with_the_same_weights(base: Base, dataset:
     trained = run.go()
     assert same(run.weights(), whole.weights())
     assert replace(trained, seconds=0) == replace(expected, seconds=0)
+
+
+@pytest.mark.fault(13)
+@pytest.mark.parametrize("harm", ["cut off", "bit flip", "no manifest", "empty folder"])
+def test_with_a_damaged_checkpoint_the_weights_are_the_same_in_the_end(base: Base, dataset: Dataset, tmp_path: Path, harm: str) -> None:
+    """A training that finds its newest checkpoint damaged goes on from the one before, and ends with the same weights bit for bit."""
+    whole = Run(base, dataset, tmp_path / "whole")
+    whole.go()
+    run = Run(base, dataset, tmp_path / "parts")
+    for _ in range(2):
+        with pytest.raises(Preempted):
+            run.go(stop_after=9)
+    newest = max(run.checkpoints.glob("step-*"))
+    content = bytearray((newest / "state.pt").read_bytes())
+    match harm:
+        case "cut off":
+            (newest / "state.pt").write_bytes(content[: len(content) // 2])
+        case "bit flip":
+            content[len(content) // 2] ^= 1
+            (newest / "state.pt").write_bytes(content)
+        case "no manifest":
+            (newest / "manifest.json").unlink()
+        case _:
+            (newest / "manifest.json").unlink()
+            (newest / "state.pt").unlink()
+    first = len(run.steps)
+    run.go()
+    assert run.steps[first].fraction == pytest.approx(9 / 30, abs=0.05)
+    assert same(run.weights(), whole.weights())
+
+
+@pytest.mark.fault(8)
+@pytest.mark.parametrize("full_at", [1, 2, 5])
+def test_a_disk_that_is_full_costs_nothing_but_time(
+    base: Base, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: int
+) -> None:
+    """A training that met a full disk goes on from its older checkpoint, and ends with the same weights bit for bit."""
+    whole = Run(base, dataset, tmp_path / "whole")
+    whole.go()
+    run = Run(base, dataset, tmp_path / "parts")
+    saved = 0
+
+    def fsync(_: int, real: Callable[[int], None] = os.fsync) -> None:
+        nonlocal saved
+        saved += 1
+        if saved > 4 * full_at:  # two files and two folders make a checkpoint
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(_)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(NoSpace, match="disk is full"):
+            run.go(checkpoint_every_s=0.0)
+    assert 1 <= len(list(run.checkpoints.glob("step-*"))) <= 2
+    assert not list(run.checkpoints.glob(".tmp-*"))
+    first = len(run.steps)
+    run.go()
+    assert run.steps[first].fraction == pytest.approx((full_at - 1) / 30)
+    assert same(run.weights(), whole.weights())
 
 
 def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(base: Base, dataset: Dataset, tmp_path: Path) -> None:

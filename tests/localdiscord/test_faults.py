@@ -64,6 +64,20 @@ async def test_faults_that_answer(harm: Harm, status: int, via: bool, place: Pla
     assert (await place.rest("POST", place.messages, {"content": "x"})).status == 200
 
 
+async def test_the_limit_on_everything_says_so(place: Place) -> None:
+    place.world.faults.append(Fault(Harm.RATE_LIMITED_EVERYWHERE, seconds=0.5))
+    answer = await place.rest("GET", "/users/@me")
+    assert (answer.status, answer.body["global"], answer.body["retry_after"]) == (429, True, 0.5)
+    assert answer.headers["X-RateLimit-Global"] == "true"
+
+
+async def test_what_a_test_asked_for_is_told_apart_from_what_went_wrong(place: Place) -> None:
+    place.world.faults += [Fault(Harm.ERROR_AFTER), Fault(Harm.DELAY, seconds=0.0)]
+    for _ in range(3):
+        await place.rest("GET", "/users/@me")
+    assert [exchange.harmed for exchange in place.world.exchanges] == [True, False, False]
+
+
 async def test_a_ban_has_no_via_and_no_json(place: Place) -> None:
     place.world.faults.append(Fault(Harm.BANNED))
     async with aiohttp.ClientSession() as session, session.get(f"{place.world.base_url}/api/v10/users/@me") as reply:

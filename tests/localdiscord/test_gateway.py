@@ -146,6 +146,24 @@ async def test_an_intent_that_does_not_exist_closes_with_4013(scene: Scene, sess
         assert await gateway.until_closed() == 4013
 
 
+async def test_an_identify_is_refused_when_a_test_wants_that(scene: Scene, session: aiohttp.ClientSession, address: str) -> None:
+    scene.server.gateway.refusals.append(4011)
+    async with connected(session, address) as gateway:
+        await identify(gateway, scene.app.token)
+        assert await gateway.until_closed() == 4011
+    async with connected(session, address) as gateway:
+        await gateway.identify(scene.app.token)
+
+
+async def test_heartbeats_are_noted(scene: Scene) -> None:
+    for _ in range(2):
+        await scene.gateway.send(HEARTBEAT, None)
+        while (await scene.gateway.receive())["op"] != ACK:
+            pass
+    first, second = scene.server.gateway.heartbeats
+    assert second.at - first.at == pytest.approx(second.waited_s)
+
+
 async def test_identifying_twice_closes_with_4005(scene: Scene, session: aiohttp.ClientSession, address: str) -> None:
     async with connected(session, address) as gateway:
         await gateway.identify(scene.app.token)

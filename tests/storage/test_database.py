@@ -45,7 +45,9 @@ async def test_a_second_opening_is_refused_and_names_the_first(database: Databas
     assert refused.value.pid == os.getpid()
 
 
+@pytest.mark.fault(17)
 def test_another_process_holds_the_file_until_it_is_killed(tmp_path: Path) -> None:
+    """The database belongs to one process until that ends, however it ends; a second one is refused and told its number."""
     path = tmp_path / "mynah.sqlite3"
     with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as holder:
         assert holder.stdout is not None

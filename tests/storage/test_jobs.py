@@ -176,16 +176,61 @@ async def test_counting_is_by_server_and_member(database: Database) -> None:
     assert [job.handle for job in await store.list(None, limit=2)] == ["d", "c"]
 
 
+async def ran(database: Database, seconds: float, *, state: str = "succeeded", **changes: Any) -> None:
+    """A job that took so long."""
+    await inserted(database, handle=f"took{seconds}", **changes)
+    job = await claim(database)
+    assert job is not None
+    assert await finish(database, job, state, NOON + timedelta(seconds=seconds))
+
+
 async def test_typical_seconds_is_the_median_of_what_succeeded(database: Database) -> None:
     store = JobStore(database)
-    assert await store.typical_seconds("nano") is None
-    for handle, seconds, state in (("a", 10, "succeeded"), ("b", 500, "failed"), ("c", 30, "succeeded"), ("d", 2000, "succeeded")):
-        await inserted(database, handle=handle)
-        job = await claim(database)
-        assert job is not None
-        assert await finish(database, job, state, NOON + timedelta(seconds=seconds))
-    assert await store.typical_seconds("nano") == 30
-    assert await store.typical_seconds("gpt2") is None
+    assert await store.typical_seconds("nano", "default", None) is None
+    await ran(database, 10)
+    await ran(database, 500, state="failed")
+    await ran(database, 30)
+    await ran(database, 2000)
+    assert await store.typical_seconds("nano", "default", None) == 30
+    assert await store.typical_seconds("gpt2", "default", None) is None
+    assert await store.typical_seconds("nano", "fast", None) is None, "another preset takes another time"
+
+
+async def test_typical_seconds_are_those_of_files_of_like_size(database: Database) -> None:
+    store = JobStore(database)
+    for number in range(5):
+        await ran(database, 100 + number, source_bytes=10_000 + number)
+        await ran(database, 900 + number, source_bytes=1_000_000 + number)
+    assert await store.typical_seconds("nano", "default", 20_000) == 102
+    assert await store.typical_seconds("nano", "default", 5_000_000) == 902
+
+
+async def test_a_second_attempt_teaches_nothing_about_the_time(database: Database) -> None:
+    await inserted(database)
+    job = await claim(database)
+    assert job is not None
+    async with database.transaction() as tx:
+        await JobStore(database).requeue(tx, job.id, charge=False, reason=None, now=NOON)
+    again = await claim(database)
+    assert again is not None
+    assert await finish(database, again, "succeeded", NOON + timedelta(seconds=3))
+    assert await JobStore(database).typical_seconds("nano", "default", None) is None
+
+
+async def test_the_job_put_first_is_next_in_its_server_and_servers_take_turns_all_the_same(database: Database) -> None:
+    for guild, handle in ((7, "a"), (7, "b"), (7, "c"), (70, "x")):
+        await inserted(database, guild_id=guild, handle=handle)
+    store = JobStore(database)
+    by_handle = {job.handle: job.id for job in await store.list(None)}
+    for handle in "bc":
+        async with database.transaction() as tx:
+            assert await store.put_first(tx, by_handle[handle])
+    assert [job.handle for job in await store.in_line()] == ["c", "x", "b", "a"]
+    running = await claim(database)
+    assert running is not None
+    assert running.handle == "c"
+    async with database.transaction() as tx:
+        assert not await store.put_first(tx, running.id)
 
 
 async def test_progress_message_and_history_are_kept(database: Database) -> None:

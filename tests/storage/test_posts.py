@@ -62,12 +62,15 @@ MARKS: dict[str, set[PostState]] = {
     "mark_pending": {"sending", "unknown"},
     "mark_failed": {"due", "pending", "sending", "unknown"},
     "mark_unknown": {"sending"},
+    "confirm": {"unknown"},
+    "repeat": {"unknown"},
     "mark_deleted": {"due", "pending", "sent", "failed", "unknown"},
 }
 ARGUMENTS: dict[str, tuple[object, ...]] = {
     "mark_sending": (NOON,),
     "mark_sent": (77, NOON),
     "mark_failed": ("refused",),
+    "confirm": (NOON,),
     "mark_unknown": ("no answer",),
 }
 

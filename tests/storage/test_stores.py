@@ -178,10 +178,11 @@ async def test_deleting_a_character_takes_what_is_its_own_and_leaves_the_history
 
 async def test_schedules_come_due_and_advance_once(database: Database) -> None:
     store = ScheduleStore(database)
-    assert await store.earliest() is None
+    assert await store.earliest(NOON - timedelta(days=1)) is None
     heron = await ensure(database, 7)
     late, early = await add_schedule(database, heron.id, NOON + timedelta(hours=1)), await add_schedule(database, heron.id)
-    assert await store.earliest() == NOON
+    assert await store.earliest(NOON - timedelta(days=1)) == NOON
+    assert await store.earliest(NOON) == NOON + timedelta(hours=1)
     assert await store.due(NOON - timedelta(microseconds=1)) == []
     assert await store.due(NOON + timedelta(hours=1)) == [early, late]
     tomorrow = NOON + timedelta(days=1)

@@ -39,17 +39,23 @@ def refusal(folder: Path, data: bytes) -> str:
     return message
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("name", ["../tweets.js", "data/../../tweets.js", "/etc/passwd", "C:\\tweets.js", "..\\tweets.js", "data/.."])
 def test_names_that_lead_out(folder: Path, name: str) -> None:
+    """A zip with a name that leads out of its folder is refused in one sentence, and nothing is ever unpacked to the disk."""
     assert "leads out of its folder" in refusal(folder, zipped({"data/tweets.js": GOOD, name: "x"}))
 
 
+@pytest.mark.fault(27)
 def test_name_with_nul(folder: Path) -> None:
+    """A zip with a NUL in a name is refused."""
     data = zipped({"data/tweets.js": GOOD, "data/tweets.js_evil": "x"}).replace(b"data/tweets.js_evil", b"data/tweets.js\0evil")
     assert "leads out of its folder" in refusal(folder, data)
 
 
+@pytest.mark.fault(27)
 def test_link_in_place_of_a_file(folder: Path) -> None:
+    """A link in place of a file in a zip is refused and not followed."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         link = zipfile.ZipInfo("data/tweets.js")
@@ -66,7 +72,9 @@ def test_name_that_stands_twice(folder: Path) -> None:
     assert "'data/tweets.js' twice" in refusal(folder, buffer.getvalue())
 
 
+@pytest.mark.fault(26)
 def test_zip_in_a_zip(folder: Path) -> None:
+    """A zip inside a zip is not opened, and the sentence says so."""
     assert "another zip ('inner.zip')" in refusal(folder, zipped({"inner.zip": zipped({"data/tweets.js": GOOD})}))
 
 
@@ -126,7 +134,9 @@ def bomb(mebibytes: int) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.fault(26)
 def test_bomb_by_its_ratio(folder: Path) -> None:
+    """A zip that unpacks to more than 400 times its size is refused while it is read, in less than 16 MiB of memory."""
     path = folder / "archive.zip"
     path.write_bytes(bomb(100))
     tracemalloc.start()
@@ -138,12 +148,16 @@ def test_bomb_by_its_ratio(folder: Path) -> None:
     assert peak < 16 << 20
 
 
+@pytest.mark.fault(26)
 def test_bomb_by_its_size(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a zip unpacks to has an upper limit, counted by the bytes that really come out."""
     monkeypatch.setattr(members, "MAX_READ_BYTES", 8 << 20)
     assert "unpacks to more than 8 MiB" in refusal(folder, bomb(9))
 
 
+@pytest.mark.fault(26)
 def test_claimed_size_is_not_believed(folder: Path) -> None:
+    """The size that a zip claims for a file is not believed."""
     data = bytearray(zipped({"data/tweets.js": GOOD}))
     place = data.index(b"PK\x01\x02") + 24
     data[place : place + 4] = struct.pack("<I", 10)
@@ -161,7 +175,9 @@ def test_brackets_without_end(folder: Path) -> None:
     assert "archive.zip is damaged at tweet 1" in refusal(folder, zipped({"data/tweets.js": '[{"a":' * 1_000_000}))
 
 
+@pytest.mark.fault(26)
 def test_a_million_members(folder: Path) -> None:
+    """A zip with a million files is refused before they are looked at."""
     entry = struct.pack("<4s6H3L5H2L", b"PK\x01\x02", 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
     count, size = 1_000_000, 1_000_000 * len(entry)
     end_64 = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, count, count, size, 0)

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 
@@ -38,6 +38,7 @@ class Answered:
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    harmed: bool = False
 
     @classmethod
     def of(cls, status: int, body: object) -> "Answered":
@@ -76,7 +77,9 @@ class Rest:
             query, headers = dict(request.query), dict(request.headers)
             keep(
                 self._world.exchanges,
-                Exchange(request.method, request.raw_path.partition("?")[0], query, headers, raw, answered.status, answered.body),
+                Exchange(
+                    request.method, request.raw_path.partition("?")[0], query, headers, raw, answered.status, answered.body, answered.harmed
+                ),
             )
             return response
 
@@ -87,7 +90,7 @@ class Rest:
         if fault is not None and fault.harm is Harm.DELAY:
             await asyncio.sleep(fault.seconds)
         elif fault is not None and fault.harm not in {Harm.ERROR_AFTER, Harm.DROP_AFTER}:
-            return _harmed(fault, request)
+            return replace(_harmed(fault, request), harmed=True)
         try:
             answered = self._perform(route, request, raw)
         except Refusal as refused:
@@ -95,7 +98,7 @@ class Rest:
         except Exception:  # noqa: BLE001 - the one place where a bug of ours becomes Discord's 500, and is logged
             _log.exception("%s %s", request.method, request.path)
             answered = Answered.of(500, {"message": "500: Internal Server Error", "code": 0})
-        return _harmed(fault, request) if fault is not None and fault.harm is not Harm.DELAY else answered
+        return replace(_harmed(fault, request), harmed=True) if fault is not None and fault.harm is not Harm.DELAY else answered
 
     def _perform(self, route: Route | None, request: web.Request, raw: bytes) -> Answered:
         if route is None:
@@ -152,6 +155,8 @@ def _harmed(fault: Fault, request: web.Request) -> Answered:
     """The answer, or the lack of one, that a fault asks for."""
     if fault.harm is Harm.RATE_LIMITED:
         return _limited(fault.seconds, {"X-RateLimit-Scope": "shared"})
+    if fault.harm is Harm.RATE_LIMITED_EVERYWHERE:
+        return _limited(fault.seconds, {"X-RateLimit-Global": "true", "X-RateLimit-Scope": "global"}, everywhere=True)
     if fault.harm is Harm.BANNED:
         answered = _limited(fault.seconds, {})
         return Answered(429, b"error code: 1015", {"Content-Type": "text/plain", "Via": "", "Retry-After": answered.headers["Retry-After"]})
