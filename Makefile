@@ -13,8 +13,9 @@ DISCORDJS := $(if $(shell command -v npm),$(CLIENT)/node_modules/.package-lock.j
 demo: install
 	$(BIN)/mynah demo $(if $(ONCE),--once)
 
+# By as many processes as there are cores, each with one thread for torch; a file's tests stay together.
 test: install $(DISCORDJS)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 # Kills the bot at every moment that matters, then at random: nothing lost, nothing twice. Some minutes.
 chaos: install
