@@ -53,6 +53,20 @@ class Settings(BaseSettings):
     """The cluster's token."""
     ray_gpus: float = Field(default=1.0, ge=0, le=64, allow_inf_nan=False)
     """GPUs of one training on the cluster."""
+    x_enabled: Literal["i-have-read-the-terms"] | None = None
+    """Whether X may be asked for tweets: its terms forbid to train on what its API gives (`mynah doctor` prints them)."""
+    x_bearer_token: SecretStr | None = None
+    """Of the operator's app at X."""
+    x_post_price: float = Field(default=0.005, ge=0, allow_inf_nan=False)
+    """What X charges for a post that is read, in US dollars."""
+    x_user_price: float = Field(default=0.010, ge=0, allow_inf_nan=False)
+    """What X charges for an account that is looked up, in US dollars."""
+    x_monthly_budget: float = Field(default=20.0, ge=0, allow_inf_nan=False)
+    """The most that may be spent at X in a month, in US dollars."""
+    mastodon_instances: str | None = None
+    """Mastodon servers, between commas, whose terms let the operator read posts for this."""
+    multilingual_base: str = "Qwen/Qwen3-0.6B-Base"
+    """With BASE_MODEL=auto, the id of the base for tweets that are not English, once it has been pulled."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """How much is logged."""
     log_format: Literal["text", "json"] = "text"
@@ -62,6 +76,11 @@ class Settings(BaseSettings):
     def blocked(self) -> tuple[str, ...]:
         """The words of `blocked_words`."""
         return tuple(word.strip() for word in (self.blocked_words or "").split(",") if word.strip())
+
+    @property
+    def instances(self) -> frozenset[str]:
+        """The servers of `mastodon_instances`, in lower case."""
+        return frozenset(name.strip().lower() for name in (self.mastodon_instances or "").split(",") if name.strip())
 
     def ray_url(self) -> str:
         """The address of the cluster's Jobs API. Looked at only where it is needed: the variable is also Ray's own.

@@ -6,7 +6,16 @@
     ├── NotFound            no such character, job, schedule
     ├── SourceError         the tweets could not be had
     │   ├── BrokenArchive   damaged, hostile or of no known layout
-    │   └── TooLittleText   fewer kept characters than training needs
+    │   ├── TooLittleText   fewer kept characters than training needs
+    │   ├── Missing         the source has no such account
+    │   ├── Protected       its posts are not public
+    │   ├── Suspended       the source has closed it
+    │   ├── Declined        its owner has declared that no AI may learn from it
+    │   ├── NoAccess        the source does not let this bot in: no token, a bad one, or one without the right
+    │   ├── Spent           the money or the posts of this month are used up
+    │   └── NotNow          the same request may succeed later
+    │       ├── RateLimited
+    │       └── SourceDown
     ├── TrainingError
     │   └── NoSpace         the disk is full: the job waits, nothing is lost
     ├── GenerationError
@@ -16,6 +25,8 @@
 The message is one sentence for the person who reads it: what happened, with the numbers, and what to do next. What only the operator
 needs goes to the log.
 """
+
+from datetime import datetime
 
 
 class MynahError(Exception):
@@ -44,6 +55,46 @@ class BrokenArchive(SourceError):
 
 class TooLittleText(SourceError):
     """Fewer characters were kept than training needs."""
+
+
+class Missing(SourceError):
+    """The source has no such account."""
+
+
+class Protected(SourceError):
+    """The account's posts are not public."""
+
+
+class Suspended(SourceError):
+    """The source has closed the account."""
+
+
+class Declined(SourceError):
+    """The account's owner has declared that no AI may learn from it."""
+
+
+class NoAccess(SourceError):
+    """The source does not let this bot in."""
+
+
+class Spent(SourceError):
+    """The money or the posts of this month are used up."""
+
+
+class NotNow(SourceError):
+    """The same request may succeed later: after `until`, where the source says when."""
+
+    def __init__(self, sentence: str, *, until: datetime | None = None) -> None:
+        super().__init__(sentence)
+        self.until = until
+
+
+class RateLimited(NotNow):
+    """The source has had enough requests for now."""
+
+
+class SourceDown(NotNow):
+    """The source does not answer as it should."""
 
 
 class TrainingError(MynahError):
