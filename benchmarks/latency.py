@@ -153,7 +153,9 @@ async def _train(here: Place, stage: Stage) -> int:
     """Start a training and wait until its worker is at work; gives the message that shows it."""
     lines = "".join(json.dumps({"text": tweet.text}) + "\n" for tweet in tweets(here, 200 if here.tiny else _LONG))
     file = File("tweets.jsonl", lines.encode())
-    shown = await (await stage.alice.slash("train", {"handle": "@someone", "archive": file}, channel=stage.channel)).done(30)
+    shown = await (
+        await stage.alice.slash("train", {"handle": "@someone", "archive": file, "consent": "public"}, channel=stage.channel)
+    ).done(30)
     await stage.alice.wait_for(stage.channel, lambda message: message.id == shown.id and "training" in message.content, 180)
     return shown.id
 

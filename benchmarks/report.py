@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.line import Line, Row, tell
 from benchmarks.tables import ratio_table, row_tables
 
-BENCHMARKS = ("training", "generation", "registry", "while_training", "cold_start", "latency")
+BENCHMARKS = ("training", "generation", "registry", "while_training", "cold_start", "reading", "latency")
 _ROOT = Path(__file__).parents[1]
 RESULTS = _ROOT / "benchmarks" / "results"
 PAGE = _ROOT / "docs" / "performance.md"

@@ -18,7 +18,7 @@ from benchmarks.material import NANO_FOLDER, Place, place, tweets
 from bot.bases import NANO
 from bot.errors import GenerationError
 from bot.executor import files
-from bot.executor.contract import Attempt, TrainSpec
+from bot.executor.contract import Attempt, SpecSource, TrainSpec
 from bot.executor.generator import Generator, SayRequest
 from bot.executor.local import LocalExecutor
 from bot.tweets.dataset import read_dataset
@@ -134,7 +134,8 @@ def _attempt(here: Place, base: str, *, job: int, count: int, recipe: dict[str, 
     source.write_text("".join(json.dumps({"text": tweet.text}) + "\n" for tweet in tweets(here, count)), encoding="utf-8")
     attempt = Attempt(job, 1, here.work / str(job) / "a1")
     attempt.folder.mkdir(parents=True)
-    files.write_spec(attempt.folder, TrainSpec(job, 1, "someone", str(source), base, Path(base).name, seed=1, recipe=recipe))
+    sources = (SpecSource("someone", str(source), source.name, "operator"),)
+    files.write_spec(attempt.folder, TrainSpec(job, 1, "someone", sources, base, Path(base).name, seed=1, recipe=recipe))
     return attempt
 
 

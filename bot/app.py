@@ -12,16 +12,23 @@ from bot.backups import DATABASE, DailyCopies
 from bot.characters import Characters
 from bot.clock import Clock, SystemClock
 from bot.config import Settings
+from bot.erasing import Eraser
 from bot.errors import StorageError
 from bot.executor.contract import Executor, Progress
 from bot.executor.generator import Generator
 from bot.executor.local import LocalExecutor
 from bot.executor.ray import RayExecutor
+from bot.fetching import Fetcher
+from bot.forgetting import Forgetting
 from bot.jobs import JobQueue
 from bot.posting import Poster
+from bot.privacy import Privacy
+from bot.requests import Requests
 from bot.restores import take_over
 from bot.runner import JobRunner
 from bot.schedules import Scheduler
+from bot.spending import Spending
+from bot.tweets.accounts import make_source
 from bot.uploads import Uploads
 from storage.database import Database
 from storage.errors import StorageProblem
@@ -46,6 +53,11 @@ class App:
     characters: Characters
     scheduler: Scheduler
     poster: Poster
+    requests: Requests
+    privacy: Privacy
+    forgetting: Forgetting
+    eraser: Eraser
+    spending: Spending
     generator: Generator
     uploads: Uploads
     copies: DailyCopies
@@ -74,13 +86,30 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
         stack.push_async_callback(database.close)
         generator = Generator(threads=settings.train_threads, idle_s=settings.idle_minutes * 60)
         stack.push_async_callback(generator.close)
-        queue = JobQueue(database=database, settings=settings, clock=clock)
+        privacy = Privacy(database=database, clock=clock)
+        queue = JobQueue(database=database, settings=settings, clock=clock, privacy=privacy)
+        privacy.halt = queue.halt
         characters = Characters(database=database, generator=generator, home=home, clock=clock, blocked=settings.blocked)
         poster = Poster(database=database, clock=clock, fill_due=characters.fill_due)
+        eraser = Eraser(database=database, clock=clock, remover=poster)
+        poster.forgotten = eraser.wake
+        forgetting = Forgetting(database=database, clock=clock, privacy=privacy, renew=generator.renew, wake_eraser=eraser.wake)
+        uploads = Uploads(home)
+        spending = Spending(database=database, settings=settings, clock=clock)
+        fetcher = Fetcher(
+            database=database,
+            home=home,
+            privacy=privacy,
+            spending=spending,
+            clock=clock,
+            make=lambda name: make_source(name, settings, clock=clock),
+        )
         runner = JobRunner(
             database=database,
             queue=queue,
             executor=make_executor(settings),
+            fetcher=fetcher,
+            privacy=privacy,
             home=home,
             settings=settings,
             clock=clock,
@@ -99,15 +128,20 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             characters=characters,
             scheduler=Scheduler(database=database, clock=clock, settings=settings, wake_poster=poster.wake),
             poster=poster,
+            requests=Requests(database=database, queue=queue, uploads=uploads, settings=settings, clock=clock, wake_poster=poster.wake),
+            privacy=privacy,
+            forgetting=forgetting,
+            eraser=eraser,
+            spending=spending,
             generator=generator,
-            uploads=Uploads(home),
+            uploads=uploads,
             copies=DailyCopies(home=home, clock=clock),
             listeners=listeners,
         )
 
 
 async def open_database(home: Path, clock: Clock) -> Database:
-    """Open the database for writing, after taking over a restore that waits.
+    """Open the database for writing, after taking over a restore that waits. What was forgotten is forgotten again in one that is older.
 
     Raises:
         StorageError: another process holds it (InUse is its cause), or it cannot be used.
@@ -121,6 +155,7 @@ async def open_database(home: Path, clock: Clock) -> Database:
         database = await Database.open(path, before=before)
         try:
             await settle_home(database, home)
+            await Forgetting(database=database, clock=clock, privacy=Privacy(database=database, clock=clock)).settle()
         except BaseException:
             await database.close()
             raise

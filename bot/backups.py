@@ -13,13 +13,15 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import IO
+from typing import IO, Any
 
 import structlog
 
@@ -103,10 +105,11 @@ def back_up(home: Path, target: Path | None, clock: Clock) -> Made:
         raise BadInput(f"There is no folder {target.parent} for the backup.")
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        made = _write(home, path, unfinished, target, clock)
-        copies.to_disk(unfinished)
-        unfinished.rename(target)
-        copies.to_disk(target.parent)
+        with copies.alone(home):
+            made = _write(home, path, unfinished, target, clock)
+            copies.to_disk(unfinished)
+            unfinished.rename(target)
+            copies.to_disk(target.parent)
     except (OSError, StorageProblem) as error:
         raise StorageError(f"The backup could not be written: {error}") from error
     finally:
@@ -119,8 +122,59 @@ def named_files(home: Path, named: Contents) -> list[Path]:
     uploads = home / "uploads"
     found = [Path("models", str(character), f"v{version}") for character, version in named.models]
     found += [Path("corpora", f"{number}.jsonl") for number in named.corpora]
-    found += [Path(job.source_path).parent.relative_to(home) for job in named.jobs if Path(job.source_path).parent.parent == uploads]
+    needed = {path.parent for job in named.jobs for path in job.files}
+    rooms = needed | {room for room in (*(job.room for job in named.jobs), *named.requests) if room.exists()}
+    found += [room.relative_to(home) for room in sorted(rooms) if room.parent == uploads]
     return found
+
+
+def extract(backup: Path, database: Path) -> None:
+    """Take the database out of a backup, and its manifest beside it.
+
+    Raises:
+        BadInput: it is no whole backup.
+        OSError, tarfile.TarError: it cannot be read.
+    """
+    with tarfile.open(backup, "r:") as tar:
+        for name, target in ((DATABASE, database), (MANIFEST, database.with_name(MANIFEST))):
+            try:
+                member = tar.extractfile(name)
+            except KeyError:
+                member = None
+            if member is None:
+                raise BadInput(f"{backup} is no whole file of mynah backup: it has no {name}.")
+            with member, target.open("wb") as out:
+                shutil.copyfileobj(member, out)
+
+
+def without(backup: Path, database: Path, gone: AbstractSet[Path]) -> None:
+    """Write a backup anew with what `extract` took out of it, changed, and without what `gone` names. Whole, or as it was; its age stays.
+
+    Raises:
+        OSError, tarfile.TarError: it cannot be read, or there is no room.
+    """
+    manifest = json.loads(database.with_name(MANIFEST).read_bytes())
+    unfinished, times = backup.with_name(f".{backup.name}.{os.getpid()}.tmp"), backup.stat()
+    unfinished.touch(mode=0o600)
+    try:
+        with tarfile.open(backup, "r:") as tar, tarfile.open(unfinished, "w") as made:
+            hashes: dict[str, str] = {}
+            _add(made, database, DATABASE, hashes)
+            for member in tar:
+                source = tar.extractfile(member)
+                path = Path(member.name)
+                if source is None or member.name in (DATABASE, MANIFEST) or not gone.isdisjoint({path, *path.parents}):
+                    continue
+                hashing = _Hashing(source)
+                made.addfile(member, hashing)
+                hashes[member.name] = hashing.sha256.hexdigest()
+            _add_manifest(made, {**manifest, "files": hashes})
+        os.utime(unfinished, ns=(times.st_atime_ns, times.st_mtime_ns))
+        copies.to_disk(unfinished)
+        unfinished.replace(backup)
+        copies.to_disk(backup.parent)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _write(home: Path, path: Path, unfinished: Path, target: Path, clock: Clock) -> Made:
@@ -132,12 +186,15 @@ def _write(home: Path, path: Path, unfinished: Path, target: Path, clock: Clock)
         named = contents(copy)
         _add(tar, copy, DATABASE, hashes)
         missing = sum(not _add_all(tar, home, relative, hashes) for relative in named_files(home, named))
-        manifest = {"made_at": clock.now().isoformat(), "home": str(home), "files": hashes}
-        content = json.dumps(manifest, indent=1).encode()
-        info = tarfile.TarInfo(MANIFEST)
-        info.size, info.mode = len(content), 0o600
-        tar.addfile(info, io.BytesIO(content))
+        _add_manifest(tar, {"made_at": clock.now().isoformat(), "home": str(home), "files": hashes})
     return Made(target, unfinished.stat().st_size, len(named.models), missing)
+
+
+def _add_manifest(tar: tarfile.TarFile, manifest: Mapping[str, Any]) -> None:
+    content = json.dumps(manifest, indent=1).encode()
+    info = tarfile.TarInfo(MANIFEST)
+    info.size, info.mode = len(content), 0o600
+    tar.addfile(info, io.BytesIO(content))
 
 
 def _add_all(tar: tarfile.TarFile, home: Path, relative: Path, hashes: dict[str, str]) -> bool:

@@ -33,6 +33,17 @@ def choose_base(setting: str, home: Path) -> tuple[str, str]:
     raise BadInput(f"The base {setting!r} is neither auto, nano, the id of a model such as gpt2, nor a folder.")
 
 
+def choose_multilingual(setting: str, multilingual: str, home: Path) -> str | None:
+    """The name of the base for tweets that are not English: `multilingual` under `auto`, once it has been pulled; else None.
+
+    `choose_base` finds the base of that name.
+
+    Raises:
+        BadInput: `multilingual` can be no model's id.
+    """
+    return multilingual if setting.strip() == "auto" and is_pulled(multilingual, home) else None
+
+
 def pulled_folder(name: str, home: Path) -> Path:
     """Where the base of this id lies once it has been pulled.
 

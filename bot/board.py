@@ -36,11 +36,18 @@ class Board:
         self._interval_s = interval_s
         self._news: dict[int, Progress | None] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._without_reply: set[int] = set()
+        """Jobs whose message the reply to a command does not become."""
 
     async def adopt(self, job: Job, message_id: int) -> None:
         """This message shows the job from now on."""
         async with self._database.transaction() as tx:
             await self._jobs.set_message(tx, job.id, message_id)
+        self.show(job)
+
+    def post(self, job: Job) -> None:
+        """The job gets a message of its own, at once: it began by another way than a command in its channel."""
+        self._without_reply.add(job.id)
         self.show(job)
 
     def show(self, job: Job, progress: Progress | None = None) -> None:
@@ -77,7 +84,9 @@ class Board:
             except Refused as refusal:
                 log.warning("a job's message cannot be shown", job=job_id, reason=str(refusal))
                 shown = True
-            if not shown:
+            if shown:
+                self._without_reply.discard(job_id)
+            else:
                 self._news.setdefault(job_id, progress)
             await asyncio.sleep(self._interval_s)
 
@@ -88,7 +97,7 @@ class Board:
             return True
         if progress is not None:
             job = replace(job, progress=asdict(progress))
-        if job.message_id is None and self._clock.now() - job.created_at < REPLY_GRACE:
+        if job.message_id is None and job.id not in self._without_reply and self._clock.now() - job.created_at < REPLY_GRACE:
             return False
         message = messages.job(job, await self._queue.place(job) if job.state == "queued" else None)
         if job.message_id is not None and await self._poster.edit(job.channel_id, job.message_id, message):

@@ -9,9 +9,10 @@ import structlog
 
 from bot import messages
 from bot.clock import Clock
-from bot.errors import BadInput, MynahError, NotFound
+from bot.errors import BadInput, MynahError, NotAllowed, NotFound
 from bot.executor.generator import Generator, SayRequest, Spoken
 from bot.handles import normalise
+from bot.wording import called
 from storage.characters import Character, CharacterStore
 from storage.corpora import Corpus, CorpusStore
 from storage.database import Database, Transaction
@@ -61,6 +62,16 @@ class Deleted:
     schedules: int
 
 
+def check_voice(character: Character) -> None:
+    """See that the character may speak.
+
+    Raises:
+        NotAllowed: it may not; says why.
+    """
+    if character.silenced is not None:
+        raise NotAllowed(character.silenced)
+
+
 class Characters:
     """Everything that a server does with its characters but train them."""
 
@@ -90,9 +101,20 @@ class Characters:
         character = await self._characters.find(guild_id, normalise(handle))
         if character is not None:
             return character
-        known = ", ".join(f"@{c.handle}" for c in (await self.list(guild_id))[:10])
+        known = ", ".join(called(c.handle) for c in (await self.list(guild_id))[:10])
         hint = f"There are: {known}." if known else "There is none yet: train one with /train."
-        raise NotFound(f"There is no character @{normalise(handle)} here. {hint}")
+        raise NotFound(f"There is no character {called(normalise(handle))} here. {hint}")
+
+    async def with_voice(self, guild_id: int, handle: str) -> Character:
+        """The character of that handle, which may speak.
+
+        Raises:
+            NotFound: as `resolve`.
+            NotAllowed: it is silenced.
+        """
+        character = await self.resolve(guild_id, handle)
+        check_voice(character)
+        return character
 
     async def info(self, guild_id: int, handle: str) -> Info:
         """Everything about one character."""
@@ -119,16 +141,18 @@ class Characters:
 
         Raises:
             BadInput: the count or the seed is out of range.
+            NotAllowed: it is silenced.
             NotFound: no model is trained yet.
             GenerationError: nothing sayable came out, with the numbers.
         """
+        check_voice(character)
         if not 1 <= count <= MAX_COUNT:
             raise BadInput(f"{count} posts are not possible: ask for 1 to {MAX_COUNT}.")
         if seed is not None and not 0 <= seed <= 2**32 - 1:
             raise BadInput(f"The seed {seed} is not possible: it is a whole number from 0 to {2**32 - 1}.")
         model = await self._models.get(character.active_model_id) if character.active_model_id else None
         if model is None:
-            raise NotFound(f"@{character.handle} cannot speak yet: its training has not ended. /jobs list shows how far it is.")
+            raise NotFound(f"{called(character.handle)} cannot speak yet: its training has not ended. /jobs list shows how far it is.")
         reply = await self._generator.say(
             SayRequest(
                 model=str(self.folder(model)),
@@ -148,13 +172,14 @@ class Characters:
         """Let a character speak and put its posts in the outbox, in order.
 
         Raises:
-            NotFound, BadInput, GenerationError: as `speak`.
+            NotAllowed, NotFound, BadInput, GenerationError: as `speak`.
         """
         character = await self.resolve(guild_id, handle)
         recent = tuple(await self._posts.recent_texts(character.id))
         model, spoken = await self.speak(character, prompt=prompt, count=count, seed=seed, recent=recent)
         posts = []
         async with self._database.transaction() as tx:
+            await self._check_still(character)
             for number, said in enumerate(spoken):
                 key = f"{dedupe_key}:{number}"
                 new = await self._posts.insert(
@@ -220,10 +245,12 @@ class Characters:
         """
         character = await self.resolve(guild_id, handle)
         if character.guild_id != guild_id:
-            raise NotFound(f"@{character.handle} was trained at the shell and is shared by every server: only the operator can delete it.")
+            raise NotFound(
+                f"{called(character.handle)} was trained at the shell and is shared by every server: only the operator can delete it."
+            )
         running = await self._jobs.find_open(guild_id, character.handle)
         if running is not None:
-            raise BadInput(f"@{character.handle} is being trained (job {running.id}): cancel that first with /jobs cancel.")
+            raise BadInput(f"{called(character.handle)} is being trained (job {running.id}): cancel that first with /jobs cancel.")
         models = await self._models.list(character.id)
         schedules = [s for s in await self._schedules.list(guild_id) if s.character_id == character.id]
         async with self._database.transaction() as tx:
@@ -243,11 +270,22 @@ class Characters:
             raise NotFound("The character that said this has been deleted, and what is known about the post with it.")
         return post, character, model
 
+    async def _check_still(self, character: Character) -> None:
+        """Whether it may still be heard: somebody may have forgotten or silenced it while it was thinking."""
+        current = await self._characters.get(character.id)
+        if current is None:
+            raise NotFound(f"{called(character.handle)} has just been deleted.")
+        check_voice(current)
+
     async def _fill(self, tx: Transaction, post: Post, *, character: Character, model: Model, prompt: str, said: Spoken) -> Post | None:
         await self._posts.fill(
             tx,
             post.id,
-            message=asdict(messages.spoken(name=character.name, handle=character.handle, text=said.text, post_id=post.id)),
+            message=asdict(
+                messages.spoken(
+                    name=character.name, handle=character.handle, text=said.text, post_id=post.id, avatar_url=character.avatar_url
+                )
+            ),
             character_id=character.id,
             model_id=model.id,
             prompt=prompt,
@@ -264,6 +302,7 @@ class Characters:
         recent = tuple(await self._posts.recent_texts(character.id))
         model, spoken = await self.speak(character, prompt=post.prompt or "", count=1, seed=None, recent=recent)
         async with self._database.transaction() as tx:
+            await self._check_still(character)
             return await self._fill(tx, post, character=character, model=model, prompt=post.prompt or "", said=spoken[0])
 
     async def _fill_result(self, post: Post) -> Post | None:

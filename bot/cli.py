@@ -4,15 +4,16 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
-from bot import shell
 from bot.config import Settings, load_settings
 from bot.errors import MynahError
 from bot.logs import configure_logs
+from bot.shell import accounts, backups, bases, comparing, exporting, privacy, speaking, training
+from bot.shell import doctor as diagnosis
 from storage.errors import StorageProblem
 
 T = TypeVar("T")
@@ -26,9 +27,13 @@ app = typer.Typer(
 )
 base_app = typer.Typer(help="The pretrained models under the characters.", no_args_is_help=True)
 app.add_typer(base_app, name="base")
+privacy_app = typer.Typer(help="What people have said about their accounts, and forgetting them.", no_args_is_help=True)
+app.add_typer(privacy_app, name="privacy")
 errors = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object to standard output, and nothing else there.")]
+OfAccount = Annotated[str, typer.Argument(help="Of one account, such as @nasa.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask whether it may be done, or may cost what it costs.")]
 
 
 def _finish(work: Callable[[Settings], Awaitable[T]], *, as_json: bool = False, at_shell: bool = True) -> T:
@@ -78,26 +83,52 @@ def demo(
 
 
 @app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Say whether everything is here that Mynah needs, and what to do where it is not. Works while the bot runs."""
+    result = _finish(diagnosis.doctor, as_json=as_json)
+    _print(result, diagnosis.show_doctor, as_json=as_json)
+    if not result["ok"]:
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
-    handle: Annotated[str, typer.Argument(help="Whose tweets they are, such as @nasa.")],
-    source: Annotated[Path, typer.Option("--from", help="X archive (zip), tweets.js, JSON lines, CSV or text file with the tweets.")],
+    handles: Annotated[
+        list[str], typer.Argument(metavar="HANDLE", help="Whose tweets they are, such as @nasa; two or three make a mash-up.")
+    ],
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--from", help="X archive (zip), tweets.js, outbox.json, JSON lines, CSV or text; one for each handle, in the same order."
+        ),
+    ] = None,
     *,
+    source: Annotated[accounts.Source | None, typer.Option(help="x, bluesky or mastodon: where those are read who have no file.")] = None,
+    consent: Annotated[
+        accounts.Consent | None,
+        typer.Option(
+            help="own, agreed or public: it is your own account, its owner agreed, or it is an organisation, bot or fictional character."
+        ),
+    ] = None,
     base: Annotated[str | None, typer.Option(help="Base model instead of BASE_MODEL: auto, nano, a pulled model or a folder.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random in the training.")] = 0,
     preset: Annotated[
-        shell.Preset, typer.Option(help="fast trains the top layers only; huggingtweets is that project's recipe, to compare.")
-    ] = (shell.Preset.DEFAULT),
+        comparing.Preset, typer.Option(help="fast trains the top layers only; huggingtweets is that project's recipe, to compare.")
+    ] = (comparing.Preset.DEFAULT),
     out: Annotated[Path | None, typer.Option(help="Folder for the model of huggingtweets' recipe, which becomes no character.")] = None,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a character from a file of tweets."""
-    result = _finish(
-        lambda s: shell.train(
-            s, handle=handle, source=shell.existing(source), base=base, seed=seed, preset=preset, out_folder=out and out.resolve()
-        ),
-        as_json=as_json,
-    )
-    _print(result, shell.show_trained, as_json=as_json)
+    """Train a character from tweets: from files, or read from X, Bluesky or Mastodon."""
+
+    async def work(settings: Settings) -> dict[str, Any]:
+        wanted = accounts.read_accounts(handles, files or [], source)
+        comparing.check_preset(preset, out)
+        if out is not None:
+            return await comparing.train_huggingtweets(settings, wanted, base=base, seed=seed, folder=out.resolve())
+        return await training.train(settings, wanted, consent=consent, base=base, seed=seed, preset=preset.value, yes=yes)
+
+    _print(_finish(work, as_json=as_json), training.show_trained, as_json=as_json)
 
 
 @app.command()
@@ -110,15 +141,15 @@ def say(
     as_json: AsJson = False,
 ) -> None:
     """Let a character speak."""
-    result = _finish(lambda s: shell.say(s, handle=handle, prompt=prompt, count=count, seed=seed), as_json=as_json)
-    _print(result, shell.show_said, as_json=as_json)
+    result = _finish(lambda s: speaking.say(s, handle=handle, prompt=prompt, count=count, seed=seed), as_json=as_json)
+    _print(result, speaking.show_said, as_json=as_json)
 
 
 @app.command()
 def characters(*, as_json: AsJson = False) -> None:
     """List the characters in the registry."""
-    result = _finish(shell.characters, as_json=as_json)
-    _print(result, shell.show_characters, as_json=as_json)
+    result = _finish(speaking.characters, as_json=as_json)
+    _print(result, speaking.show_characters, as_json=as_json)
 
 
 @app.command()
@@ -129,8 +160,8 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a character as a plain transformers model, which needs nothing of Mynah."""
-    result = _finish(lambda s: shell.export(s, handle=handle, folder=folder.resolve()), as_json=as_json)
-    _print(result, shell.show_exported, as_json=as_json)
+    result = _finish(lambda s: exporting.export(s, handle=handle, folder=folder.resolve()), as_json=as_json)
+    _print(result, exporting.show_exported, as_json=as_json)
 
 
 @app.command()
@@ -140,8 +171,8 @@ def backup(
     as_json: AsJson = False,
 ) -> None:
     """Write everything that is needed to come back, here or on another machine, into one file. Works while the bot runs."""
-    result = _finish(lambda s: shell.back_up(s, target=file and file.resolve()), as_json=as_json)
-    _print(result, shell.show_backup, as_json=as_json)
+    result = _finish(lambda s: backups.back_up(s, target=file and file.resolve()), as_json=as_json)
+    _print(result, backups.show_backup, as_json=as_json)
 
 
 @app.command()
@@ -151,14 +182,35 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Go back to a backup. Works while the bot runs, and keeps what it replaces."""
-    result = _finish(lambda s: shell.restore(s, backup=backup.resolve()), as_json=as_json)
-    _print(result, shell.show_restored, as_json=as_json)
+    result = _finish(lambda s: backups.restore(s, backup=backup.resolve()), as_json=as_json)
+    _print(result, backups.show_restored, as_json=as_json)
 
 
 @base_app.command()
 def pull(name: Annotated[str, typer.Argument(help="Id of a causal language model, such as gpt2.")]) -> None:
     """Fetch a base model, so that characters can be trained on it. Nothing is ever fetched otherwise."""
-    _finish(lambda s: shell.pull(s, name))
+    _finish(lambda s: bases.pull(s, name))
+
+
+@privacy_app.command("opt-out")
+def opt_out(handle: OfAccount, *, as_json: AsJson = False) -> None:
+    """Let nobody learn from an account, in any server; its characters fall silent. While the bot runs: /privacy opt-out on Discord."""
+    result = _finish(lambda s: privacy.opt_out(s, handle=handle), as_json=as_json)
+    _print(result, privacy.show_opted_out, as_json=as_json)
+
+
+@privacy_app.command("opt-in")
+def opt_in(handle: OfAccount, *, as_json: AsJson = False) -> None:
+    """Take an opt-out back, whoever asked for it."""
+    result = _finish(lambda s: privacy.opt_in(s, handle=handle), as_json=as_json)
+    _print(result, privacy.show_opted_in, as_json=as_json)
+
+
+@privacy_app.command()
+def forget(handle: OfAccount, *, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Delete everything of an account: tweets, models, exports, schedules, and the messages at Discord when the bot runs next."""
+    result = _finish(lambda s: privacy.forget(s, handle=handle, yes=yes), as_json=as_json)
+    _print(result, privacy.show_forgotten, as_json=as_json)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from storage.jobs import Job
 if TYPE_CHECKING:  # it builds the parts that the bot works with
     from bot.app import App
 
-COGS = ("cogs.train", "cogs.jobs", "cogs.say", "cogs.characters", "cogs.schedule")
+COGS = ("cogs.train", "cogs.jobs", "cogs.say", "cogs.characters", "cogs.schedule", "cogs.privacy", "cogs.settings")
 COMMANDS_HASH = "commands_hash"
 FATAL = {
     4004: "Discord refuses DISCORD_TOKEN: copy the bot's token from the Developer Portal anew.",

@@ -19,9 +19,12 @@ from bot.config import child_environment
 from bot.errors import MynahError
 from bot.localdiscord import File, Message, Person, Server, World, serve
 from bot.localdiscord.objects import Application, Channel
+from bot.questions import CLAIMS
 
 START_S, TRAIN_S, SAY_S = 60.0, 220.0, 60.0
 """How long the bot may take to come up, to train and to speak before the demo says that it failed."""
+CLAIM = CLAIMS["public"][0]
+"""What entitles alice: the sample's person is invented."""
 PROMPT = "This morning"
 POSTS = 5
 _PERCENT = re.compile(r"(\d{1,3})\s?%")
@@ -121,12 +124,17 @@ async def _play(stage: Stage, home: Path) -> None:
         _types(f"/train handle:@{sample.HANDLE} archive:{sample.ARCHIVE.name}")
         archive = File(sample.ARCHIVE.name, sample.ARCHIVE.read_bytes())
         reply = await alice.slash("train", {"handle": f"@{sample.HANDLE}", "archive": archive}, channel=channel)
-        started = await reply.done(START_S)
-        if not started.buttons:
-            raise DemoFailed(f"/train was not accepted: {started.content}")
+        question = await reply.done(START_S)
+        _bot_says(_named(question.content, alice))
+        step = "take the answer"
+        if CLAIM not in _labels(question):
+            raise DemoFailed(f"/train was not accepted: {question.content}")
+        _clicks(CLAIM)
+        await alice.click(question, CLAIM)
+        started = await alice.wait_for(channel, lambda message: message.id == question.id and CLAIM not in _labels(message), START_S)
         step = "train the character"
         card = await _watch_training(stage, started)
-        _bot_says(card.content.replace(f"<@{alice.id}>", f"@{alice.name}"))
+        _bot_says(_named(card.content, alice))
         step = "let the character speak"
         _types(f"/say character:{sample.HANDLE} prompt:{PROMPT} count:{POSTS}")
         await _hear(stage)
@@ -182,6 +190,18 @@ def _header(stage: Stage) -> None:
 
 def _types(line: str) -> None:
     console.print(Text("\n  #general  alice: ", style="bold cyan"), Text(line), sep="")
+
+
+def _clicks(label: str) -> None:
+    console.print(Text("  #general  alice ", style="bold cyan"), Text(f"[{label}]"), sep="")
+
+
+def _labels(message: Message) -> list[str | None]:
+    return [button.label for button in message.buttons]
+
+
+def _named(content: str, person: Person) -> str:
+    return content.replace(f"<@{person.id}>", f"@{person.name}")
 
 
 def _bot_says(content: str) -> None:

@@ -2,18 +2,20 @@
 
 import asyncio
 import builtins
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from bot.clock import Clock
 from bot.config import Settings
 from bot.errors import BadInput, NotAllowed, NotFound
 from bot.registry import Registry
 from storage.characters import SHELL
-from storage.database import Database
-from storage.jobs import Job, JobStore
+from storage.database import Database, Transaction
+from storage.jobs import Basis, Job, JobStore, Training
 
 
 @dataclass(frozen=True)
@@ -36,73 +38,98 @@ class Queued:
     """The character was in training already, so this is that job and not a new one."""
 
 
+@dataclass(frozen=True)
+class _Watch:
+    """An attempt that the runner is at."""
+
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when nothing of it runs any more."""
+
+
+class Guard(Protocol):
+    """Whose tweets may be learned from: `bot.privacy.Privacy`."""
+
+    async def check(self, handles: Sequence[str]) -> None:
+        """Raise NotAllowed when one of the accounts may not be trained on."""
+
+    async def record(
+        self,
+        tx: Transaction,
+        *,
+        handles: Sequence[str],
+        basis: Basis,
+        guild_id: int,
+        channel_id: int,
+        user_id: int,
+        job_id: int,
+        now: datetime,
+    ) -> None:
+        """Keep what entitles a member to a training."""
+
+    async def digests(self) -> tuple[str, tuple[str, ...]]:
+        """For a worker: the salt, and the digests of the accounts that nobody may train on."""
+
+
 class JobQueue:
     """Jobs, as those see them who ask for them."""
 
-    def __init__(self, *, database: Database, settings: Settings, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, *, database: Database, settings: Settings, clock: Clock, privacy: Guard) -> None:
+        self._database, self._privacy = database, privacy
         self._jobs = JobStore(database)
         self._registry = Registry(database=database, home=settings.mynah_home.resolve())
         self._settings = settings
         self._clock = clock
-        self._watched: dict[int, asyncio.Event] = {}
+        self._watched: dict[int, _Watch] = {}
         self.wake = asyncio.Event()
         """Set when there may be something for the runner to do."""
         self.changed: Callable[[Job], None] = lambda _: None
         """Called when a job was cancelled or put first; set by the runner."""
 
-    async def enqueue(
-        self,
-        *,
-        guild_id: int,
-        channel_id: int,
-        user_id: int,
-        handle: str,
-        source_path: str,
-        file_name: str,
-        base: str,
-        base_name: str,
-        seed: int,
-        dedupe_key: str,
-        preset: str = "default",
-    ) -> Queued:
+    async def enqueue(self, training: Training, *, guild_id: int, channel_id: int, user_id: int, dedupe_key: str, basis: Basis) -> Queued:
         """Queue a training, or join the one under way for that character. When this returns, it cannot be lost.
 
-        `source_path` is absolute; `preset` is one of `bot.executor.contract.Preset`.
+        `training.preset` is one of `bot.executor.contract.Preset`; `basis` is what entitles this member, and is recorded with it.
 
         Raises:
-            NotAllowed: the member or the server has as many unfinished jobs as they may have.
+            NotAllowed: an account may not be trained on, or the member or the server has as many unfinished jobs as they may have.
         """
+        await self._privacy.check(training.handles)
         now = self._clock.now()
-        source_bytes = await asyncio.to_thread(_size, Path(source_path))
+        source_bytes = await asyncio.to_thread(_size, training)
         async with self._database.transaction() as tx:
             job = await self._jobs.by_dedupe_key(dedupe_key)
-            under_way = None if job else await self._jobs.find_open(guild_id, handle)
-            if under_way is not None:
-                await self._jobs.record(tx, under_way.id, "joined", f"user {user_id}", now)
-            elif job is None:
+            under_way = None if job else await self._jobs.find_open(guild_id, training.handle)
+            if job is None and under_way is None:
                 await self._check_limits(guild_id, user_id)
                 job = await self._jobs.insert(
                     tx,
+                    training,
                     guild_id=guild_id,
                     channel_id=channel_id,
                     user_id=user_id,
-                    handle=handle,
-                    source_path=source_path,
-                    file_name=file_name,
-                    base=base,
-                    base_name=base_name,
-                    seed=seed,
                     dedupe_key=dedupe_key,
-                    preset=preset,
                     source_bytes=source_bytes,
                     now=now,
                 )
-                if job is not None:
-                    await self._jobs.record(tx, job.id, "queued", f"user {user_id}", now)
-        wanted = under_way or job
-        if wanted is None:
-            raise RuntimeError(f"{dedupe_key} was neither found nor inserted")
+                event = "queued"
+            else:
+                event = "joined" if under_way else ""
+            wanted = under_way or job
+            if wanted is None:
+                raise RuntimeError(f"{dedupe_key} was neither found nor inserted")
+            if event:
+                await self._jobs.record(tx, wanted.id, event, f"user {user_id}", now)
+                await self._privacy.record(
+                    tx,
+                    handles=training.handles,
+                    basis=basis,
+                    guild_id=guild_id,
+                    channel_id=channel_id,
+                    user_id=user_id,
+                    job_id=wanted.id,
+                    now=now,
+                )
         self.wake.set()
         return Queued(wanted, await self.place(wanted), joined=under_way is not None)
 
@@ -145,7 +172,7 @@ class JobQueue:
             await self._jobs.record(tx, job.id, "cancelled", f"user {by}", now)
             cancelled = await self.get(job_id, guild_id=guild_id)
         if job.id in self._watched:
-            self._watched[job.id].set()  # the runner stops the worker and clears up after it
+            self._watched[job.id].cancelled.set()  # the runner stops the worker and clears up after it
         else:
             await self._registry.clear(cancelled)
         self.changed(cancelled)
@@ -173,11 +200,23 @@ class JobQueue:
     @contextmanager
     def watching(self, job_id: int) -> Iterator[asyncio.Event]:
         """For the runner: an event that is set when the job is cancelled."""
-        event = self._watched[job_id] = asyncio.Event()
+        watch = self._watched[job_id] = _Watch()
         try:
-            yield event
+            yield watch.cancelled
         finally:
             del self._watched[job_id]
+            watch.over.set()
+
+    async def halt(self, job_ids: Sequence[int]) -> None:
+        """Stop the attempts at jobs that have ended or whose rows are gone; returns when nothing of them runs any more."""
+        watches = [self._watched[job_id] for job_id in job_ids if job_id in self._watched]
+        for watch in watches:
+            watch.cancelled.set()
+        for job_id in job_ids:
+            if (job := await self._jobs.get(job_id)) is not None:
+                self.changed(job)
+        for watch in watches:
+            await watch.over.wait()
 
     async def _check_limits(self, guild_id: int, user_id: int) -> None:
         if guild_id == SHELL:
@@ -207,6 +246,7 @@ class JobQueue:
         return await self._jobs.list(guild_id)
 
 
-def _size(source: Path) -> int | None:
-    """Bytes of the file with the tweets; None for what is no file, such as a folder at the shell."""
-    return source.stat().st_size if source.is_file() else None
+def _size(training: Training) -> int | None:
+    """Bytes of the files with the tweets; None while one of them is still to be fetched."""
+    paths = [Path(training.source_path).parent / material.path for material in training.materials]
+    return sum(path.stat().st_size for path in paths) if all(path.is_file() for path in paths) else None

@@ -68,10 +68,11 @@ def configure_logs(settings: Settings, *, at_shell: bool = False) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    tokens = (settings.discord_token, settings.ray_token, settings.x_bearer_token)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         RedactingFormatter(
-            secrets=[secret.get_secret_value() for secret in (settings.discord_token, settings.ray_token) if secret],
+            secrets=[token.get_secret_value().strip() for token in tokens if token],
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
         )

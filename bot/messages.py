@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bot.when import describe
-from bot.wording import bar, duration, fitted, moment, ordinal, persona_name, plain, who
+from bot.tweets.language import name_of
+from bot.wording import bar, called, duration, fitted, moment, ordinal, persona_name, picture, plain, tweeting, who
 from storage.characters import Character
 from storage.corpora import Corpus
 from storage.jobs import Job
 from storage.models import Model
 from storage.posts import Post
-from storage.schedules import Schedule
 
 if TYPE_CHECKING:  # these import this file
     from bot.characters import Deleted, Info, Why
@@ -61,6 +60,10 @@ class Message:
         return cls(data["content"], tuple(Button(**button) for button in data["buttons"]), Persona(**persona) if persona else None)
 
 
+def _label(handle: str) -> str:
+    return f"-# AI · not written by {called(handle, 'or')}"
+
+
 def _signed(character: Character) -> str:
     return plain(persona_name(character.name, character.handle))
 
@@ -70,7 +73,7 @@ def _base(model: Model) -> str:
     return plain(model.base_name if not model.base_name.startswith("/") else model.base_name.rstrip("/").rpartition("/")[2])
 
 
-def _lines(lines: Iterable[str]) -> str:
+def lines_of(lines: Iterable[str]) -> str:
     """As many whole lines as fit into one message."""
     content = ""
     for line in lines:
@@ -83,16 +86,17 @@ def _lines(lines: Iterable[str]) -> str:
 # The character speaks.
 
 
-def spoken(*, name: str, handle: str, text: str, post_id: int) -> Message:
+def spoken(*, name: str, handle: str, text: str, post_id: int, avatar_url: str | None = None) -> Message:
     """What a character says, through the channel's webhook."""
     return Message(
-        content=f"{fitted(text, CONTENT_LIMIT // 2)}\n-# AI · not written by @{plain(handle)}",
+        content=f"{fitted(text, CONTENT_LIMIT // 2)}\n{_label(handle)}",
         buttons=(
             Button("Again", f"post:again:{post_id}"),
             Button("Why this?", f"post:why:{post_id}"),
+            Button("Report", f"post:report:{post_id}"),
             Button("Delete", f"post:delete:{post_id}", "danger"),
         ),
-        persona=Persona(persona_name(name, handle)),
+        persona=Persona(persona_name(name, handle), picture(avatar_url)),
     )
 
 
@@ -105,7 +109,7 @@ def without_webhook(message: Message) -> Message:
 
 def said(posts: Sequence[Post]) -> Message:
     """To the person who asked, about what was posted."""
-    return Message(_lines(_said(post) for post in posts))
+    return Message(lines_of(_said(post) for post in posts) or "It was deleted while it was said: the account or its character is gone.")
 
 
 def _said(post: Post) -> str:
@@ -172,7 +176,7 @@ def why(answer: "Why") -> Message:
     """Where a post comes from."""
     post, model = answer.post, answer.model
     lines = [
-        f"**Why this?** An AI wrote it, not @{plain(answer.character.handle)}.",
+        f"**Why this?** An AI wrote it, not {called(answer.character.handle, 'or')}.",
         f"Model: {_signed(answer.character)} version {model.version}, on {_base(model)}",
         f"Recipe: {plain(', '.join(f'{key} {value}' for key, value in model.recipe.items()))[:400]}",
         f"Begins with: {fitted(post.prompt, 200) if post.prompt else 'nothing given'}",
@@ -184,7 +188,7 @@ def why(answer: "Why") -> Message:
         lines.append("Nearest real tweet: none has anything in common with it.")
     lines.append(f"Dropped before it: {len(answer.dropped)}" if answer.dropped else "Nothing was dropped before it.")
     lines += [f"- {reason}: {fitted(text, 150)}" for text, reason in answer.dropped]
-    return Message(_lines(lines))
+    return Message(lines_of(lines))
 
 
 # Jobs.
@@ -192,7 +196,7 @@ def why(answer: "Why") -> Message:
 
 def job(job: Job, place: "Place | None" = None) -> Message:
     """The message that shows how a job goes, edited as it does. The place is told while it is queued."""
-    lines = [f"**Learning how @{plain(job.handle)} tweets** · job {job.id}", *_state(job, place)]
+    lines = [f"**Learning how {tweeting(job.handle)}** · job {job.id}", *_state(job, place)]
     return Message("\n".join(lines), (Button("Cancel", f"job:cancel:{job.id}", "danger"),) if job.is_open else ())
 
 
@@ -200,7 +204,7 @@ def joined(job: Job, place: "Place") -> Message:
     """To whoever asks for a character that is being trained already."""
     link = f"\nhttps://discord.com/channels/{job.guild_id}/{job.channel_id}/{job.message_id}" if job.message_id else ""
     return Message(
-        "\n".join([f"@{plain(job.handle)} is being trained already, by job {job.id}; you will see its result.", *_state(job, place)]) + link
+        "\n".join([f"{called(job.handle)} is being trained already, by job {job.id}; you will see its result.", *_state(job, place)]) + link
     )
 
 
@@ -214,8 +218,11 @@ def _state(job: Job, place: "Place | None") -> list[str]:
             return ["Done."]
         case "cancelled":
             return ["Cancelled."]
+        case "waiting":
+            again = [f"It is tried again {moment(job.retry_at, 'R')}."] if job.retry_at else []
+            return [f"Waiting: {_reason(job)}", *again]
         case _:
-            return [f"{job.state.capitalize()}: {_reason(job)}"]
+            return [f"Failed: {_reason(job)}"]
 
 
 def _queued(place: "Place | None") -> str:
@@ -236,7 +243,7 @@ def _running(job: Job) -> list[str]:
 
 def cancelled(job: Job) -> Message:
     """To whoever cancelled."""
-    return Message(f"Job {job.id} (@{plain(job.handle)}) is cancelled.")
+    return Message(f"Job {job.id} ({called(job.handle)}) is cancelled.")
 
 
 def job_line(job: Job) -> str:
@@ -248,7 +255,7 @@ def job_line(job: Job) -> str:
 def job_list(jobs: Sequence[Job], doubts: Sequence[Post] = ()) -> Message:
     """The newest jobs of a server, and the first of the posts of which nobody knows whether they arrived."""
     lines = [f"{plain(job_line(job))} · {who(job.user_id)} · {moment(job.created_at, 'R')}" for job in jobs]
-    listed = _lines(lines or ["No job yet: start one with /train."])
+    listed = lines_of(lines or ["No job yet: start one with /train."])
     if not doubts:
         return Message(listed)
     asked = question(doubts[0])
@@ -259,19 +266,19 @@ def job_list(jobs: Sequence[Job], doubts: Sequence[Post] = ()) -> Message:
 
 def put_first(job: Job, place: "Place") -> Message:
     """To whoever put it first."""
-    return Message(f"Job {job.id} (@{plain(job.handle)}) goes first among those queued in this server. {_queued(place)}")
+    return Message(f"Job {job.id} ({called(job.handle)}) goes first among those queued in this server. {_queued(place)}")
 
 
 def trained(job: Job, character: Character, model: Model, corpus: Corpus, *, samples: Sequence[str], warning: str | None) -> Message:
     """The card of a new model: counts, held-out losses, samples."""
     lines = [
-        f"**{_signed(character)} can speak now**: @{plain(character.handle)}, version {model.version}",
+        f"**{_signed(character)} can speak now**: {called(character.handle)}, version {model.version}",
         _counts(corpus),
         _losses(model) + f" · {model.steps} steps in {duration(model.seconds)} · asked for by {who(job.user_id)}",
         *_judged(model),
         *([f"-# {plain(warning)}"] if warning else []),
     ]
-    label = f"-# AI · not written by @{plain(character.handle)}"
+    label = _label(character.handle)
     room = (CONTENT_LIMIT - len("\n".join([*lines, label])) - 1) // max(1, len(samples)) - len("\n> ")
     lines += [f"> {fitted(' '.join(sample.split()), room)}" for sample in samples]
     buttons = (
@@ -288,7 +295,10 @@ def _counts(corpus: Corpus) -> str:
         "Short tweets": corpus.short,
         "Tweets kept": corpus.kept,
     }
-    return "```\n" + "\n".join(f"{words:<18}{number:>9,}" for words, number in table.items()) + "\n```"
+    rows = [f"{words:<18}{number:>9,}" for words, number in table.items()]
+    if corpus.language:
+        rows.append(f"{'Language':<17}{name_of(corpus.language):>10}")
+    return "```\n" + "\n".join(rows) + "\n```"
 
 
 def _losses(model: Model) -> str:
@@ -309,37 +319,38 @@ def _judged(model: Model) -> list[str]:
 
 def failed(job: Job) -> Message:
     """Why a job made nothing."""
-    return Message(f"**@{plain(job.handle)} could not be learned** (job {job.id}, for {who(job.user_id)}): {_reason(job)}")
+    return Message(f"**{called(job.handle)} could not be learned** (job {job.id}, for {who(job.user_id)}): {_reason(job)}")
 
 
 def _reason(job: Job) -> str:
     return fitted(job.reason or "the log says why.", 1500)
 
 
-# Characters and schedules.
+# Characters.
 
 
 def character_list(characters: Sequence[Character]) -> Message:
     """Who can speak in a server."""
     if not characters:
         return Message("No character yet: train one with /train.")
-    return Message(_lines(f"@{plain(c.handle)} · {_signed(c)}" for c in characters))
+    return Message(lines_of(f"{called(c.handle)} · {_signed(c)}" + (" · silent" if c.silenced else "") for c in characters))
 
 
 def character_info(info: "Info") -> Message:
     """Everything about one character."""
     character, model, corpus = info.character, info.model, info.corpus
-    lines = [f"**{_signed(character)}** · @{plain(character.handle)} · asked for by {who(character.created_by)}"]
+    lines = [f"**{_signed(character)}** · {called(character.handle)} · asked for by {who(character.created_by)}"]
     if model is None or corpus is None:
-        return Message("\n".join([*lines, "It cannot speak yet: no training has ended."]))
+        return Message("\n".join([*lines, character.silenced or "It cannot speak yet: no training has ended."]))
     lines += [
+        *([f"It may not speak: {plain(character.silenced)}"] if character.silenced else []),
         f"Version {model.version} of {info.versions}, made {moment(model.created_at, 'f')} on {_base(model)}",
         _losses(model),
         *_judged(model),
         f"Learned from {plain(corpus.file_name)}" + _span(corpus),
         _counts(corpus),
     ]
-    return Message("\n".join(lines), (Button("Say", f"character:say:{character.handle}", "primary"),))
+    return Message("\n".join(lines), () if character.silenced else (Button("Say", f"character:say:{character.handle}", "primary"),))
 
 
 def _span(corpus: Corpus) -> str:
@@ -352,7 +363,7 @@ def confirm_delete(info: "Info") -> Message:
     """Before a character goes."""
     character = info.character
     return Message(
-        f"Delete {_signed(character)} (@{plain(character.handle)}) with its {info.versions} versions, "
+        f"Delete {_signed(character)} ({called(character.handle)}) with its {info.versions} versions, "
         "what it learned from and its schedules? This cannot be undone.",
         (Button(f"Delete @{character.handle}"[:80], f"character:erase:{character.handle}", "danger"),),
     )
@@ -360,30 +371,4 @@ def confirm_delete(info: "Info") -> Message:
 
 def deleted(gone: "Deleted") -> Message:
     """After a character went."""
-    return Message(f"@{plain(gone.handle)} is deleted: {gone.models} trained versions and {gone.schedules} schedules with it.")
-
-
-def scheduled(schedule: Schedule, handle: str) -> Message:
-    """After a schedule was added."""
-    return Message(f"Schedule {schedule.id}: {schedule_line(schedule, handle)} · in <#{schedule.channel_id}>")
-
-
-def schedule_list(schedules: Sequence[Schedule], handles: Mapping[int, str]) -> Message:
-    """A server's schedules; `handles` by character id."""
-    if not schedules:
-        return Message("No schedule yet: add one with /schedule add.")
-    return Message(_lines(f"{s.id} · {schedule_line(s, handles.get(s.character_id, '?'))} · in <#{s.channel_id}>" for s in schedules))
-
-
-def schedule_line(schedule: Schedule, handle: str) -> str:
-    """Who posts when, and when next."""
-    extras = [f"up to {duration(schedule.jitter_s)} later"] if schedule.jitter_s else []
-    extras += [f"quiet {schedule.quiet}"] if schedule.quiet else []
-    extras += ["what is missed is left out"] if schedule.policy == "skip" else []
-    when = " · ".join([describe(schedule.cron, schedule.zone), *extras])
-    return f"@{plain(handle)} · {when} · next {moment(schedule.next_at, 'f')}"
-
-
-def schedule_choice(schedule: Schedule, handle: str) -> str:
-    """A choice offered while typing."""
-    return f"{schedule.id} · @{handle} · {describe(schedule.cron, schedule.zone)}"
+    return Message(f"{called(gone.handle)} is deleted: {gone.models} trained versions and {gone.schedules} schedules with it.")

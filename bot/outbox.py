@@ -10,6 +10,9 @@ after an answer that never came, may stand in the channel or not: it is looked f
     none, or an error of Discord's  stays sending → after `settle_s` the channel is read: there → sent, not there → pending,
                                     not to be read → unknown, and never sent again by itself: a person is asked (doubts.py)
 
+A post that is forgotten while it is on its way has lost its words and stays until it is known what became of it: then its message, if
+there is one, is to be deleted (`erasing.py`), and nothing is left of it here.
+
 A post of a schedule that could not be delivered within the schedule's grace is dropped when there is a newer one, or when the schedule
 skips what is late: after days without Discord nobody gets them all.
 """
@@ -31,6 +34,7 @@ from bot.notices import Notices
 from storage.database import Database
 from storage.errors import StorageProblem
 from storage.posts import Post, PostStore
+from storage.privacy import ErasureStore
 from storage.schedules import ScheduleStore
 
 OPEN = ("due", "pending", "sending")
@@ -75,9 +79,11 @@ class Outbox(ABC):
         self._clock = clock
         self._fill_due = fill_due
         self._settle_s = settle_s
-        self._posts, self._schedules = PostStore(database), ScheduleStore(database)
+        self._posts, self._schedules, self._erasures = PostStore(database), ScheduleStore(database), ErasureStore(database)
         self.notices = Notices(database=database)
         self.doubts = Doubts(database=database, clock=clock)
+        self.forgotten: Callable[[], None] = lambda: None
+        """Called when it has turned out what became of a post that was forgotten on its way; set by the eraser."""
         self._wake = asyncio.Event()
         self._changed = asyncio.Condition()
         self._channels: dict[int, asyncio.Task[None]] = {}
@@ -261,7 +267,11 @@ class Outbox(ABC):
     async def _settle(self, post: Post, state: str, *, message_id: int | None = None, error: str = "", tell: bool = False) -> None:
         """Write down what became of it; with `tell` the one whom a failure concerns is told."""
         async with self._database.transaction() as tx:
+            current = await self._posts.get(post.id)
+            forgotten = current is not None and current.erasure_id is not None
             match state, message_id:
+                case _ if current is not None and forgotten:
+                    await self._erasures.settle_post(tx, current, message_id, unreadable=state == "unknown")
                 case "sent", int(known_id):
                     await self._posts.mark_sent(tx, post.id, known_id, self._clock.now())
                 case "pending", _:
@@ -271,6 +281,8 @@ class Outbox(ABC):
                 case _:
                     if await self._posts.mark_failed(tx, post.id, error) and tell:
                         await self.notices.promise(tx, post, error, self._clock.now())
+        if forgotten:
+            self.forgotten()
         if state in ("failed", "unknown"):
             self._wake.set()  # somebody may have to be told or asked
         log.info("post", id=post.id, channel=post.channel_id, state=state, **({"error": error} if error else {}))

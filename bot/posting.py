@@ -15,6 +15,7 @@ from bot.errors import NotAllowed, NotFound
 from bot.messages import Button, Message, Persona, without_webhook
 from bot.outbox import SETTLE_S, FillDue, Later, Outbox, Refused, Unanswered, Unreadable
 from storage.database import Database
+from storage.erasing import fingerprint
 from storage.posts import Post
 from storage.webhooks import Webhook, WebhookStore
 
@@ -122,6 +123,10 @@ class Poster(Outbox):
         self._client = client
         self._attached.set()
 
+    async def attached(self) -> None:
+        """Return once a client is attached."""
+        await self._attached.wait()
+
     async def run(self) -> None:
         """Deliver until cancelled, from the moment a client is attached."""
         await self._attached.wait()
@@ -167,6 +172,16 @@ class Poster(Outbox):
         async with self._database.transaction() as tx:
             await self._posts.mark_deleted(tx, post.id)
         log.info("post deleted", id=post.id, by=by)
+
+    async def erase(self, channel_id: int, message_id: int, recipient_id: int | None) -> None:
+        """Take a message off its channel, or off the direct messages with a person; gone already is as good.
+
+        Raises:
+            Refused: Discord does not let the bot.
+            Later: it cannot be done now.
+        """
+        with translated(repeatable=True):
+            await self._delete_message(channel_id if recipient_id is None else await self._direct(recipient_id), message_id)
 
     async def prepare(self, post: Post, message: Message) -> None:
         """Have a webhook for the channel where one is needed and allowed; without one the bot itself speaks for the character."""
@@ -261,10 +276,11 @@ class Poster(Outbox):
 
     async def _target(self, post: Post) -> int:
         """The channel that it goes to: that of the direct messages with a person is asked for, which may be repeated."""
-        if post.recipient_id is None:
-            return post.channel_id
+        return post.channel_id if post.recipient_id is None else await self._direct(post.recipient_id)
+
+    async def _direct(self, user_id: int) -> int:
         route = discord.http.Route("POST", "/users/@me/channels")
-        return int((await self._client.http.request(route, json={"recipient_id": str(post.recipient_id)}))["id"])
+        return int((await self._client.http.request(route, json={"recipient_id": str(user_id)}))["id"])
 
     async def _is(self, found: discord.Message, post: Post, message: Message, webhook: Webhook | None) -> bool:
         if found.author == self._client.user:
@@ -277,16 +293,22 @@ class Poster(Outbox):
                 found = await self._partial(webhook).fetch_message(found.id, **self._thread(post.channel_id))
             except discord.NotFound as error:
                 raise Unreadable("The webhook is gone, so nobody can tell whether this was posted.") from error
-        wanted = (message.content, without_webhook(message).content)
         ids = {item.custom_id for item in discord.ui.View.from_message(found, timeout=None).children if isinstance(item, discord.ui.Button)}
-        return found.content.split() in [content.split() for content in wanted] and ids == {button.custom_id for button in message.buttons}
+        buttons = {button.custom_id for button in message.buttons}
+        if post.erasure_id is not None:  # it has lost its words
+            return ids == buttons if buttons else fingerprint(found.content) == message.content
+        return found.content.split() in [said.content.split() for said in (message, without_webhook(message))] and ids == buttons
 
     async def _delete_message(self, channel_id: int, message_id: int) -> None:
         """As the webhook, which may always delete its own, then as the bot; gone already is as good."""
         webhook = await self._webhooks.get(self._home(channel_id))
         if webhook is not None:
-            with suppress(discord.NotFound):
+            try:
                 await self._partial(webhook).delete_message(message_id, **self._thread(channel_id))
+            except discord.HTTPException as error:
+                if not isinstance(error, discord.NotFound) and error.code != INVALID_WEBHOOK_TOKEN:
+                    raise
+            else:
                 return
         with suppress(discord.NotFound):
             await self._channel(channel_id).get_partial_message(message_id).delete()

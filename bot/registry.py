@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,13 +23,17 @@ from storage.characters import SHELL, CharacterStore
 from storage.corpora import CorpusStore
 from storage.database import Database, Transaction
 from storage.facts import FactStore
-from storage.jobs import Job, JobStore
+from storage.jobs import Job, JobStore, Material
 from storage.models import ModelStore
 from storage.posts import PostStore
+from storage.requests import RequestStore
 from storage.restoring import ASIDE
 
 OTHERS = 8
 """Accounts that a new model's texts are told apart from."""
+
+CUT_SHORT = "cut short"
+"""In a job's history: not all that there is could be read; the sentence says why."""
 
 log = structlog.get_logger("mynah.registry")
 
@@ -45,6 +49,7 @@ class Registry:
         self._database = database
         self._characters, self._corpora, self._models = CharacterStore(database), CorpusStore(database), ModelStore(database)
         self._jobs, self._posts, self._facts = JobStore(database), PostStore(database), FactStore(database)
+        self._requests = RequestStore(database)
         self._home = home
         self._uploads = Uploads(home)
 
@@ -71,11 +76,27 @@ class Registry:
         finally:
             await asyncio.to_thread(shutil.rmtree, staged, ignore_errors=True)
 
-    async def other_datasets(self, handle: str) -> tuple[str, ...]:
-        """Files of what the newest models of other accounts were taught, one of each account."""
-        models = await self._models.of_others(handle, limit=OTHERS)
+    async def other_datasets(self, handles: Sequence[str]) -> tuple[str, ...]:
+        """Files of what the newest models of other accounts were taught, one of each character."""
+        models = await self._models.of_others(handles, limit=OTHERS)
         paths = [self._model_folder(model.character_id, model.version) / files.DATASET for model in models]
         return tuple(str(path) for path in paths if path.is_file())
+
+    async def last_corpus(self, job: Job) -> tuple[Path, tuple[Material, ...]] | None:
+        """What the job's character was taught last, and what that was made of; None: nothing yet."""
+        character = await self._characters.find(job.guild_id, job.handle)
+        if character is None or character.guild_id != job.guild_id:
+            return None
+        models = await self._models.list(character.id)
+        if not models:
+            return None
+        corpus, made_by = self._home / "corpora" / f"{models[0].corpus_id}.jsonl", await self._jobs.get(models[0].job_id)
+        return (corpus, made_by.materials if made_by else ()) if corpus.is_file() else None
+
+    async def notes(self, job: Job) -> str | None:
+        """Sentences that people should read about what the job was given to learn from."""
+        told = dict.fromkeys(event.detail for event in await self._jobs.events(job.id) if event.event == CUT_SHORT and event.detail)
+        return " ".join(told) or None
 
     async def clear(self, job: Job) -> None:
         """After a job's end: keep the tweets of one that succeeded; remove its folder and its upload. May be repeated."""
@@ -99,7 +120,8 @@ class Registry:
         open_jobs = [job for state in ("queued", "running", "waiting") for job in await self._jobs.in_state(state)]
         keep = {self._model_folder(*key) for key in await self._models.ids()}
         keep |= {self._home / "corpora" / f"{number}.jsonl" for number in await self._corpora.ids()}
-        keep |= {self._home / "uploads" / Path(job.source_path).parent.name for job in open_jobs}
+        keep |= {job.path_of(material).parent for job in open_jobs for material in job.materials}
+        keep |= {Path(request.training.source_path).parent for request in await self._requests.open()}
         await asyncio.to_thread(self._remove_others, keep, away)
         if aside is not None:
             async with self._database.transaction() as tx:
@@ -107,7 +129,11 @@ class Registry:
 
     async def _insert(self, tx: Transaction, job: Job, result: Result, now: datetime) -> tuple[int, int]:
         """All the rows; gives character id and version."""
+        current = await self._jobs.get(job.id)
+        if current is None or (current.state, current.attempt) != ("running", job.attempt):
+            raise Superseded
         counts, heldout_base, heldout_model, steps, seconds, sha256 = _complete(result)
+        job = await self._jobs.get(job.id) or job  # its sources have told more since it was claimed
         character = await self._characters.ensure(
             tx, guild_id=job.guild_id, handle=job.handle, name=job.handle, created_by=job.user_id, now=now
         )
@@ -125,7 +151,8 @@ class Registry:
             first_tweet_at=_moment(result.first_tweet_at),
             last_tweet_at=_moment(result.last_tweet_at),
             dataset_sha256=sha256,
-            warning=result.warning,
+            warning=" ".join(filter(None, (result.warning, await self.notes(job)))) or None,
+            language=result.language,
             now=now,
         )
         version = await self._models.next_version(tx, character.id)
@@ -133,7 +160,7 @@ class Registry:
             tx,
             character_id=character.id,
             version=version,
-            base=job.base,
+            base=result.base or job.base,
             base_name=result.base_name or job.base_name,
             recipe=result.recipe,
             corpus_id=corpus_id,
@@ -147,7 +174,7 @@ class Registry:
             evaluation=result.evaluation,
             now=now,
         )
-        await self._characters.activate(tx, character.id, model_id, name=result.profile_name or None)
+        await self._characters.activate(tx, character.id, model_id, name=result.profile_name or None, avatar_url=_picture(job))
         await self._end(tx, job, now, character_id=character.id, model_id=model_id)
         return character.id, version
 
@@ -163,7 +190,8 @@ class Registry:
             corpus.parent.mkdir(parents=True, exist_ok=True)
             read.replace(corpus)
             _to_disk(corpus)
-        self._uploads.discard(Path(job.source_path))
+        for material in job.materials:
+            self._uploads.discard(job.path_of(material))
         if self._job_folder(job.id).exists():
             shutil.rmtree(self._job_folder(job.id))
 
@@ -220,6 +248,11 @@ async def promise_result(
         model_id=model_id,
         job_id=job.id,
     )
+
+
+def _picture(job: Job) -> str | None:
+    """Of the account; a mash-up has none, since the face of one would stand beside the words of another."""
+    return job.materials[0].avatar_url if len(job.materials) == 1 else None
 
 
 def _complete(result: Result) -> tuple[Counts, float, float, int, float, str]:

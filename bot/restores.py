@@ -129,7 +129,7 @@ def _swap(home: Path, staged: Path, aside: Path, plan: dict[str, str], now: date
     settled = restoring.settle(
         staged,
         replaced,
-        failed={job.id for job in named.jobs if not _is_there(home, Path(job.source_path))},
+        failed={job.id for job in named.jobs if not all(_is_there(home, path) for path in job.files)},
         attempts={job.id: number for job in named.jobs if (number := _highest(home / "jobs" / str(job.id)))},
         aside=aside.name,
         now=now,

@@ -4,30 +4,30 @@ import asyncio
 import errno
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
-from datetime import timedelta
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
 import structlog
 
 from bot.clock import Clock
 from bot.config import Settings
-from bot.errors import NotFound, TrainingError
+from bot.errors import BadInput, ConfigError, NotAllowed, NotFound, NotNow, SourceError, TrainingError
 from bot.executor import files
-from bot.executor.contract import Attempt, Executor, Outcome, Preset, Progress, TrainSpec
+from bot.executor.contract import Attempt, Executor, Outcome, Progress, TrainSpec
 from bot.executor.fence import Fence
-from bot.jobs import JobQueue
+from bot.fetching import SHARE, Fetcher
+from bot.jobs import Guard, JobQueue
 from bot.registry import Registry, Superseded, promise_result
+from bot.specs import Specs
 from storage.database import Database
 from storage.errors import Full, StorageProblem
-from storage.jobs import Job, JobStore
+from storage.jobs import OPEN, Job, JobStore
 from storage.posts import PostStore
 
 WAIT = timedelta(minutes=5)
-"""After so long a job that waits for room on the disk is tried again."""
-HALF_BATCH = {"batch_tweets": 2}
-"""For a training that was killed twice, probably because memory ran out: half of the fewest that a recipe takes by itself."""
+"""After so long a job that waits is tried again, unless it was told until when: one that waits for room on the disk, or for a cluster."""
 _NAP_S = 30.0
 _LEAST_STEP = 0.01
 _NO_SPACE = Outcome("no_space", None, "The disk is full: free some space, and the training goes on by itself.")
@@ -44,6 +44,8 @@ class JobRunner:
         database: Database,
         queue: JobQueue,
         executor: Executor,
+        fetcher: Fetcher,
+        privacy: Guard,
         home: Path,
         settings: Settings,
         clock: Clock,
@@ -55,17 +57,21 @@ class JobRunner:
             database: where the jobs are.
             queue: wakes the runner, and says when a job is cancelled.
             executor: runs attempts.
+            fetcher: brings the tweets that are in no file yet.
+            privacy: says whose tweets may be learned from.
             home: MYNAH_HOME, absolute.
             settings: threads and grace.
             clock: the time.
             announce: called with a job and its progress, or None when its state has changed.
         """
         self._database, self._queue, self._executor = database, queue, executor
+        self._fetcher, self._privacy = fetcher, privacy
+        self._specs = Specs(database=database, home=home, settings=settings, privacy=privacy)
         self._settings, self._clock, self._announce = settings, clock, announce
         self._jobs, self._posts = JobStore(database), PostStore(database)
         self._registry = Registry(database=database, home=home)
         self._adopted: list[Job] = []
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         queue.changed = lambda job: announce(job, None)
@@ -77,6 +83,7 @@ class JobRunner:
                 await self._adopt(job)
             else:
                 await self._back(job, "given back", "Mynah was restarted; the training goes on where it was.", charge=False)
+        await self._fetcher.settle([job for state in OPEN for job in await self._jobs.in_state(state)])
         await self._registry.sweep()
 
     async def run(self) -> None:
@@ -84,7 +91,7 @@ class JobRunner:
         self._idle.clear()
         try:
             await self._gather()
-            while not self._stopping:
+            while not self._stopping.is_set():
                 self._queue.wake.clear()
                 await self._look_again()
                 if self._adopted:
@@ -97,18 +104,21 @@ class JobRunner:
             self._idle.set()
 
     async def run_one(self, job_id: int) -> Job:
-        """For the shell: work on this job until it has ended or waits for room on the disk, and give it back as it is then.
+        """For the shell: work on this job until it has ended or waits for something, and give it back as it is then.
+
+        One that has waited is tried again at once, but not before the time that its source has named.
 
         Raises:
             NotFound: there is no such job.
         """
         self._idle.clear()
         try:
+            await self._look_again(job_id, usual=timedelta(0))
             while True:
                 job = await self._jobs.get(job_id)
                 if job is None:
                     raise NotFound(f"There is no job {job_id}.")
-                if self._stopping or job.state not in ("queued", "running"):
+                if self._stopping.is_set() or job.state not in ("queued", "running"):
                     return job
                 if job.state == "running":
                     self._adopted = [other for other in self._adopted if other.id != job_id]
@@ -120,7 +130,7 @@ class JobRunner:
 
     async def stop(self) -> None:
         """Claim nothing more, let the worker save, and give its job back. May be called twice."""
-        self._stopping = True
+        self._stopping.set()
         self._queue.wake.set()
         await self._executor.close()
         await self._idle.wait()
@@ -163,10 +173,10 @@ class JobRunner:
         else:
             await self._work(job, begin=False)
 
-    async def _look_again(self) -> None:
-        """Put jobs that have waited long enough back into the queue."""
+    async def _look_again(self, job_id: int | None = None, *, usual: timedelta = WAIT) -> None:
+        """Put jobs that have waited long enough, or one of them, back into the queue."""
         for job in await self._jobs.in_state("waiting"):
-            if job.waiting_since is not None and job.waiting_since + WAIT <= self._clock.now():
+            if job_id in (None, job.id) and job.is_due(self._clock.now(), usual=usual):
                 await self._back(job, "queued", job.reason, charge=False)
 
     async def _nap(self) -> None:
@@ -179,10 +189,14 @@ class JobRunner:
         """One attempt, from its start or from where it was found, to what became of it."""
         with self._queue.watching(job.id) as cancelled:
             self._announce(job, None)
-            outcome = await self._attempt(job, cancelled, begin=begin)
+            retry_at = None
+            try:
+                outcome = await self._attempt(job, cancelled, begin=begin)
+            except NotNow as later:
+                outcome, retry_at = Outcome("unavailable", None, str(later)), later.until
             log.info("attempt ended", job=job.id, attempt=job.attempt, outcome=outcome.state, reason=outcome.reason)
             if not cancelled.is_set():
-                await self._conclude(job, outcome)
+                await self._conclude(job, outcome, retry_at)
             if cancelled.is_set():  # perhaps only while it was concluded
                 await self._registry.clear(job)
 
@@ -190,9 +204,12 @@ class JobRunner:
         attempt = self._registry.attempt(job)
         try:
             if begin:
-                spec = await self._spec(job)
-                await asyncio.to_thread(_prepare, attempt, spec)
-                if self._stopping:
+                fetched = await self._fetched(job, cancelled)
+                if fetched is None:
+                    return Outcome("preempted", None)
+                job = fetched
+                await asyncio.to_thread(_prepare, attempt, await self._specs.write(job))
+                if self._stopping.is_set():
                     return Outcome("preempted", None)
                 await self._executor.start(attempt)
             return await self._follow(job, attempt, cancelled)
@@ -200,6 +217,10 @@ class JobRunner:
             if not self._executor.outlives:
                 await self._executor.cancel(attempt, grace_s=self._settings.stop_grace_seconds, save=True)
             raise
+        except NotNow:
+            raise
+        except (SourceError, NotAllowed, BadInput, ConfigError) as error:
+            return Outcome("refused", None, str(error))
         except Exception as error:
             # One job's fault must not end the queue.
             await self._executor.cancel(attempt)
@@ -208,23 +229,23 @@ class JobRunner:
             log.exception("attempt could not be run", job=job.id, attempt=job.attempt)
             return Outcome("failed", None, f"The training could not be run ({type(error).__name__}): the log says more.")
 
-    async def _spec(self, job: Job) -> TrainSpec:
-        killed = sum(event.event == "attempt killed" for event in await self._jobs.events(job.id))
-        recipe: dict[str, Any] = dict(HALF_BATCH) if killed >= 2 else {}
-        return TrainSpec(
-            job=job.id,
-            attempt=job.attempt,
-            handle=job.handle,
-            source=job.source_path,
-            base=job.base,
-            base_name=job.base_name,
-            seed=job.seed,
-            recipe=recipe,
-            threads=self._settings.train_threads,
-            preset=cast("Preset", job.preset),
-            others=await self._registry.other_datasets(job.handle),
-            blocked=self._settings.blocked,
-        )
+    async def _fetched(self, job: Job, cancelled: asyncio.Event) -> Job | None:
+        """The job when all its tweets are here; None: it was cancelled before, or Mynah stops.
+
+        Raises:
+            NotAllowed: an account has opted out; then nothing is fetched.
+            SourceError, BadInput, ConfigError, OSError: as `Fetcher.fetch`.
+        """
+        await self._privacy.check(job.handles)
+        fetching = asyncio.create_task(self._fetcher.fetch(job, lambda progress: self._announce(job, progress)))
+        ends = [asyncio.create_task(event.wait()) for event in (cancelled, self._stopping)]
+        try:
+            await asyncio.wait({fetching, *ends}, return_when=asyncio.FIRST_COMPLETED)
+            return fetching.result() if fetching.done() else None
+        finally:
+            for task in (fetching, *ends):
+                task.cancel()
+            await asyncio.gather(fetching, *ends, return_exceptions=True)
 
     async def _follow(self, job: Job, attempt: Attempt, cancelled: asyncio.Event) -> Outcome:
         async with asyncio.TaskGroup() as group:
@@ -241,7 +262,10 @@ class JobRunner:
     async def _forward(self, job: Job, attempt: Attempt) -> None:
         """Tell every progress, and keep those that differ visibly."""
         kept: Progress | None = None
-        async for progress in self._executor.events(attempt):
+        note, least = await self._registry.notes(job), SHARE if any(material.source != "file" for material in job.materials) else 0.0
+        async for told in self._executor.events(attempt):
+            notes = " ".join(filter(None, (told.note, note))) or None
+            progress = replace(told, fraction=max(told.fraction, least), note=notes)
             self._announce(job, progress)
             if kept is None or progress.stage != kept.stage or progress.fraction - kept.fraction >= _LEAST_STEP:
                 kept = progress
@@ -249,7 +273,7 @@ class JobRunner:
                     async with self._database.transaction() as tx:
                         await self._jobs.save_progress(tx, job.id, asdict(progress))
 
-    async def _conclude(self, job: Job, outcome: Outcome) -> None:
+    async def _conclude(self, job: Job, outcome: Outcome, retry_at: datetime | None) -> None:
         if outcome.state == "succeeded":
             outcome = await self._publish(job, outcome)
         reason = outcome.reason or "The training ended without saying why: the log says more."
@@ -258,11 +282,11 @@ class JobRunner:
                 return
             case "refused":
                 await self._end(job, "failed", reason)
-            case "cancelled" if not self._stopping:
+            case "cancelled" if not self._stopping.is_set():
                 await self._end(job, "cancelled", reason)
             case "no_space" | "unavailable":
-                await self._back(job, "waiting", reason, charge=False, state="waiting")
-            case "failed" | "killed" | "lost" if not self._stopping:
+                await self._back(job, "waiting", reason, charge=False, state="waiting", retry_at=retry_at)
+            case "failed" | "killed" | "lost" if not self._stopping.is_set():
                 await self._charge(job, outcome.state, reason)
             case _:  # preempted, fenced (then nothing runs under this number any more), or ended because Mynah stops
                 await self._back(job, "given back", reason, charge=False)
@@ -293,12 +317,19 @@ class JobRunner:
             await self._end(job, "failed", reason if tried == 1 else f"It was tried {tried} times. The last time: {reason}")
 
     async def _back(
-        self, job: Job, event: str, reason: str | None, *, charge: bool, state: Literal["queued", "waiting"] = "queued"
+        self,
+        job: Job,
+        event: str,
+        reason: str | None,
+        *,
+        charge: bool,
+        state: Literal["queued", "waiting"] = "queued",
+        retry_at: datetime | None = None,
     ) -> None:
         """Back into the queue, with or without counting the attempt."""
         now = self._clock.now()
         async with self._database.transaction() as tx:
-            if await self._jobs.requeue(tx, job.id, charge=charge, reason=reason, state=state, now=now):
+            if await self._jobs.requeue(tx, job.id, charge=charge, reason=reason, state=state, retry_at=retry_at, now=now):
                 await self._jobs.record(tx, job.id, event, reason, now)
         await self._tell(job.id)
 

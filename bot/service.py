@@ -79,7 +79,8 @@ async def run_app(app: App, token: str, stopped: asyncio.Event) -> None:
 
         warming = asyncio.create_task(app.generator.start())
         stack.callback(warming.cancel)
-        parts = [persistent(part) for part in (app.runner.run, app.scheduler.run, app.poster.run)]
+        running = (app.runner.run, app.scheduler.run, app.poster.run, app.eraser.run, app.forgetting.run, app.requests.run)
+        parts = [persistent(part) for part in running]
         await run_all(stopped.wait, app.copies.run, connect, *parts)
         log.info("stopping")
         await app.runner.stop()

@@ -1,5 +1,6 @@
 """The command tree: what holds for every command, how each is answered once and surely, and where errors of commands and buttons end."""
 
+import io
 import secrets
 from collections.abc import Awaitable
 from typing import Any
@@ -61,15 +62,22 @@ async def acknowledge(interaction: discord.Interaction[Any], *, ephemeral: bool 
             return
 
 
-async def answer(interaction: discord.Interaction[Any], message: Message | str) -> discord.InteractionMessage:
-    """Let the reply say this. It may be repeated, so it is when the connection breaks."""
+async def answer(
+    interaction: discord.Interaction[Any], message: Message | str, *, file: tuple[str, bytes] | None = None
+) -> discord.InteractionMessage:
+    """Let the reply say this, with a file (name, content) where there is one. It may be repeated, so it is when the connection breaks."""
     fields: dict[str, Any] = {"content": message} if isinstance(message, str) else edit_of(message)
     for _ in range(TRIES - 1):
         try:
-            return await interaction.edit_original_response(**fields)
+            return await interaction.edit_original_response(**fields, **_attached(file))
         except (aiohttp.ClientError, OSError):
             continue
-    return await interaction.edit_original_response(**fields)
+    return await interaction.edit_original_response(**fields, **_attached(file))
+
+
+def _attached(file: tuple[str, bytes] | None) -> dict[str, Any]:
+    """Made anew for each try: discord.py reads a file once."""
+    return {} if file is None else {"attachments": [discord.File(io.BytesIO(file[1]), filename=file[0])]}
 
 
 async def guarded(interaction: discord.Interaction[Any], press: Awaitable[None]) -> None:

@@ -1,4 +1,4 @@
-"""Uploads: files that people hand over, kept until the worker has read them."""
+"""Uploads: files that people hand over, and what is fetched for them, kept until the worker has read them."""
 
 import errno
 import re
@@ -17,13 +17,23 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class Uploads:
-    """The folder of uploads: one folder each, so that no two names clash."""
+    """The folder of uploads: one folder for each request, so that no two names clash."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "uploads"
 
-    async def save(self, name: str, size: int, write: Callable[[Path], Awaitable[object]]) -> Path:
-        """Let `write` put the file where it may lie, and say where. Size in bytes. Nothing stays of a file that could not be written.
+    def room(self) -> Path:
+        """A folder for one request, which is made when the first file comes into it."""
+        return self._folder / uuid4().hex
+
+    def fetched(self, room: Path, source: str, handle: str) -> Path:
+        """Where the tweets of an account are going to lie that are fetched from a source."""
+        return room / safe_name(f"{source}-{handle}.jsonl")
+
+    async def save(self, name: str, size: int, write: Callable[[Path], Awaitable[object]], *, room: Path | None = None) -> Path:
+        """Let `write` put the file where it may lie, and say where. Size in bytes.
+
+        `room` is where the request's other files are. When one cannot be written, nothing stays of any of them.
 
         Raises:
             BadInput: it is empty or too large.
@@ -36,9 +46,12 @@ class Uploads:
             )
         if size == 0:
             raise BadInput(f"{name[:NAME_LIMIT]} is empty: upload an X archive zip, tweets.js, JSON lines, CSV or text.")
-        path = self._folder / uuid4().hex / safe_name(name)
+        room = room or self.room()
+        path = room / safe_name(name)
         try:
-            path.parent.mkdir(parents=True)
+            room.mkdir(parents=True, exist_ok=True)
+            if path.exists():  # a second tweets.js
+                path = room / f"{len(list(room.iterdir())) + 1}-{path.name}"
             await write(path)
         except BaseException as error:
             self.discard(path)
@@ -48,9 +61,11 @@ class Uploads:
         return path
 
     @asynccontextmanager
-    async def received(self, name: str, size: int, write: Callable[[Path], Awaitable[object]]) -> AsyncIterator[Path]:
+    async def received(
+        self, name: str, size: int, write: Callable[[Path], Awaitable[object]], *, room: Path | None = None
+    ) -> AsyncIterator[Path]:
         """`save`, and discard the file when what is then done with it fails."""
-        path = await self.save(name, size, write)
+        path = await self.save(name, size, write, room=room)
         try:
             yield path
         except BaseException:

@@ -5,14 +5,19 @@ import unicodedata
 from datetime import datetime
 from typing import Literal
 
+from bot.handles import JOINT, split
+
 NAME_LIMIT = 80
 """Characters in the name of a webhook message (Discord)."""
-AI_LABEL = " (AI)"
+URL_LIMIT = 2048
+AI_LABEL, CYBORG_LABEL = " (AI)", " (AI cyborg)"
+"""After the name of a character that learned from one account, and from several."""
 BAR_CELLS = 20
 
 _MARKS = re.compile(r"[\\*`]|_(?![A-Za-z0-9])|(?<![A-Za-z0-9])_|~(?=~)|\|(?=\|)|<(?=[@#:/a-z])|\[(?=[^\]]*\]\()")
 _LINE_MARKS = re.compile(r"^([^\S\n]*)(?=#{1,3}\s|>{1,3}\s|-#|-\s)", re.MULTILINE)
 _LIST_NUMBERS = re.compile(r"^(\s*\d+)(?=\.\s)", re.MULTILINE)
+_PICTURE = re.compile(r"https://[A-Za-z0-9.-]+\.[A-Za-z]+/[!-~]*")
 _CALLS = re.compile(r"@(?=everyone|here)")
 
 
@@ -33,13 +38,35 @@ def fitted(text: str, limit: int) -> str:
 
 
 def persona_name(name: str, handle: str) -> str:
-    """What a webhook message is signed with: always ends with (AI), and Discord does not refuse it."""
+    """What a webhook message is signed with: always ends with (AI), a mash-up's with (AI cyborg), and Discord does not refuse it."""
+    label = CYBORG_LABEL if JOINT in handle else AI_LABEL
     visible = "".join(c for c in name if c == "\u200d" or not unicodedata.category(c).startswith("C"))
-    words = " ".join(visible.split()).removesuffix(AI_LABEL) or handle
+    words = " ".join(visible.split()).removesuffix(label) or " & ".join(split(handle))
     # Discord refuses names that contain its own or its old bot's.
     words = re.sub(r"(disc)o(rd)", r"\g<1>0\2", words, flags=re.IGNORECASE)
     words = re.sub(r"(c)l(yde)", r"\g<1>1\2", words, flags=re.IGNORECASE)
-    return words[: NAME_LIMIT - len(AI_LABEL)].rstrip() + AI_LABEL
+    return words[: NAME_LIMIT - len(label)].rstrip() + label
+
+
+def picture(url: str | None) -> str | None:
+    """The address of an account's picture, if Discord may be given it."""
+    return url if url is not None and len(url) <= URL_LIMIT and _PICTURE.fullmatch(url) else None
+
+
+def called(handle: str, joint: Literal["and", "or"] = "and") -> str:
+    """The accounts of a character as they are called: @nasa, or @nasa and @sensanders."""
+    names = [f"@{plain(name)}" for name in split(handle)]
+    return f" {joint} ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def tweeting(handle: str) -> str:
+    """What is learned of them: @nasa tweets, or @nasa and @sensanders tweet."""
+    return called(handle) + (" tweet" if JOINT in handle else " tweets")
+
+
+def counted(number: int, noun: str) -> str:
+    """1 character, 2 characters, no characters."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s" if number else f"no {noun}s"
 
 
 def ordinal(number: int) -> str:

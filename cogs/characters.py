@@ -43,7 +43,7 @@ class Characters(commands.GroupCog, name="character", description="Who can speak
         await ask_to_delete(interaction, character)
 
 
-class DeleteCharacter(Press, template=r"character:delete:(?P<key>[a-z0-9_.-]+)"):
+class DeleteCharacter(Press, template=r"character:delete:(?P<key>[a-z0-9_.@+-]+)"):
     """Delete, on a character's card: asks first."""
 
     async def press(self, interaction: Interaction) -> None:
@@ -51,7 +51,7 @@ class DeleteCharacter(Press, template=r"character:delete:(?P<key>[a-z0-9_.-]+)")
         await ask_to_delete(interaction, self.key)
 
 
-class EraseCharacter(Press, template=r"character:erase:(?P<key>[a-z0-9_.-]+)"):
+class EraseCharacter(Press, template=r"character:erase:(?P<key>[a-z0-9_.@+-]+)"):
     """Yes, delete it."""
 
     async def press(self, interaction: Interaction) -> None:

@@ -43,7 +43,7 @@ class Say(commands.Cog):
         await say(interaction, character, prompt, count, seed)
 
 
-class SayAs(Press, template=r"character:say:(?P<key>[a-z0-9_.-]+)"):
+class SayAs(Press, template=r"character:say:(?P<key>[a-z0-9_.@+-]+)"):
     """Say, on a character's card."""
 
     async def press(self, interaction: Interaction) -> None:

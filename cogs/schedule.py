@@ -4,7 +4,7 @@ from discord import app_commands
 from discord.app_commands import Range, Transform
 from discord.ext import commands
 
-from bot import messages
+from bot import timetable
 from bot.client import Interaction, MynahBot
 from bot.tree import acknowledge, answer
 from cogs.ui import autocomplete
@@ -46,7 +46,7 @@ class Schedule(commands.GroupCog, name="schedule", description="Characters that 
         """Let a character post in this channel at set times."""
         await acknowledge(interaction, ephemeral=True)
         app, who = self.bot.app, asked(interaction)
-        found = await app.characters.resolve(who["guild_id"], character)
+        found = await app.characters.with_voice(who["guild_id"], character)
         schedule = await app.scheduler.add(
             guild_id=who["guild_id"],
             channel_id=who["channel_id"],
@@ -59,7 +59,7 @@ class Schedule(commands.GroupCog, name="schedule", description="Characters that 
             jitter_s=jitter * 60,
             quiet=quiet,
         )
-        await answer(interaction, messages.scheduled(schedule, found.handle))
+        await answer(interaction, timetable.scheduled(schedule, found.handle))
 
     @app_commands.command(name="list")
     async def list_schedules(self, interaction: Interaction) -> None:
@@ -68,7 +68,7 @@ class Schedule(commands.GroupCog, name="schedule", description="Characters that 
         app, guild_id = self.bot.app, guild_of(interaction)
         handles = {character.id: character.handle for character in await app.characters.list(guild_id)}
         schedules = await app.scheduler.list(guild_id)
-        await answer(interaction, messages.schedule_list(schedules, handles))
+        await answer(interaction, timetable.listed(schedules, handles))
 
     @app_commands.command()
     @app_commands.describe(schedule="Which schedule")

@@ -33,7 +33,7 @@ FAULTS = {
     19: "Discord fails before or after it has posted",
     20: "Discord limits, or cuts the connection",
     21: "the channel is deleted or closed to the bot",
-    22: "X limits, refuses or fails",
+    22: "X, or another source of tweets, limits, refuses or fails",
     23: "the channel's history cannot be read",
     24: "a job that ends its process each time",
     25: "a job is cancelled, whatever it is doing",
@@ -47,8 +47,6 @@ FAULTS = {
     33: "a model is deleted or replaced while it speaks",
     34: "secrets in what is logged or shown",
 }
-LATER = {22: "*Not yet:* Mynah does not speak to X before issue 5, which brings these tests."}
-"""Faults that nothing can be promised about yet, and why."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,6 @@ def table() -> str:
     known = promises()
     for number, title in FAULTS.items():
         head = f"{number} | {title}"
-        if number in LATER:
-            rows.append(f"| {head} | {LATER[number]} | – |")
         for promise in (promise for promise in known if promise.number == number):
             file = promise.path.removeprefix("tests/")
             rows.append(f"| {head} | {promise.sentence.replace('|', chr(92) + '|')}. | [{file}](../{promise.path}) |")

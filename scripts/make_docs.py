@@ -16,7 +16,7 @@ from scripts.faults import reliability
 ROOT = Path(__file__).parents[1]
 MIGRATIONS = ROOT / "storage" / "migrations"
 PERMISSION_NAMES = {"manage_guild": "Manage Server"}
-KIND_NAMES = {"string": "text", "integer": "number", "attachment": "file"}
+KIND_NAMES = {"string": "text", "integer": "number", "attachment": "file", "boolean": "yes or no"}
 """What people call what Discord calls otherwise."""
 MADE = "<!-- Written by scripts/make_docs.py. Change the code, then run it. -->\n"
 

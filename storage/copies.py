@@ -7,15 +7,18 @@ They lie in `backups/` beside the database and are named for when and why they w
     mynah-2026-11-21T071836Z.tar               what `mynah backup` makes: the database, as its first member, and the files that go with it
 """
 
+import fcntl
 import os
 import shutil
 import sqlite3
 import tarfile
 import time
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from storage.errors import StorageProblem, understood
 
@@ -23,6 +26,7 @@ KEPT = 7
 _STAMP = "%Y-%m-%dT%H%M%SZ"
 _DAILY = "daily"
 _FORGOTTEN_S = 86400.0
+T = TypeVar("T")
 
 
 def uri(path: Path) -> str:
@@ -54,8 +58,20 @@ def copy_daily(path: Path, now: datetime) -> Path:
     Raises:
         StorageProblem, OSError: as `copy`.
     """
-    _remove_forgotten(path.parent / "backups")
-    return _copy_and_keep(path, now, _DAILY, KEPT)
+    with alone(path.parent):
+        remove_half_written(path.parent / "backups", older_than_s=_FORGOTTEN_S)
+        return _copy_and_keep(path, now, _DAILY, KEPT)
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """Wait for one's turn to make or change copies in `home/backups`, among all processes. Not for the event loop."""
+    lock = os.open(home, os.O_RDONLY)  # the kernel locks a folder as well, and gives it back however the process ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 def copy_before(path: Path, now: datetime, migration: int) -> Path:
@@ -85,6 +101,50 @@ def copy(path: Path, target: Path) -> None:
         to_disk(target.parent)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def look(file: Path, read: Callable[[sqlite3.Connection], T]) -> T:
+    """Read a database that nobody changes meanwhile. Rows come as `sqlite3.Row`.
+
+    Raises:
+        StorageProblem: it is damaged, or none.
+    """
+    try:
+        with closing(sqlite3.connect(uri(file), uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            return read(connection)
+    except sqlite3.Error as error:
+        raise StorageProblem(f"{file} cannot be read: {error}.") from error
+
+
+def changed(file: Path, change: Callable[[sqlite3.Connection], T]) -> T:
+    """Change a copy, and leave nothing in it of what is deleted. Whole, or as it was; its age stays. Rows come as `sqlite3.Row`.
+
+    Raises:
+        StorageProblem: it is damaged, or there is no room.
+        OSError: the folder cannot be written.
+    """
+    unfinished, times = file.with_name(f".{file.name}.{os.getpid()}.tmp"), file.stat()
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    try:
+        _fill(file, unfinished)
+        with understood(), closing(sqlite3.connect(unfinished, isolation_level=None)) as connection:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = MEMORY")  # a file of it would hold what is deleted
+            connection.execute("PRAGMA synchronous = OFF")  # all of it is flushed at the end
+            connection.execute("PRAGMA foreign_keys = ON")
+            done = change(connection)
+            connection.execute("VACUUM")
+        os.utime(unfinished, ns=(times.st_atime_ns, times.st_mtime_ns))
+        to_disk(unfinished)
+        unfinished.replace(file)
+        to_disk(file.parent)
+    except sqlite3.Error as error:
+        raise StorageProblem(f"{file} could not be changed: {error}.") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return done
 
 
 def sound(file: Path) -> int:
@@ -148,10 +208,10 @@ def _copy_and_keep(path: Path, now: datetime, why: str, most: int) -> Path:
     return target
 
 
-def _remove_forgotten(folder: Path) -> None:
-    """What a process that was killed had half written."""
+def remove_half_written(folder: Path, *, older_than_s: float = 0.0) -> None:
+    """What processes that were killed had begun. The caller is `alone`, or gives those that work the time to end."""
     for left in folder.glob(".*"):
-        if time.time() - left.stat().st_mtime > _FORGOTTEN_S:
+        if time.time() - left.stat().st_mtime >= older_than_s:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Corpora: what was read from one file of tweets. The texts lie in corpora/<id>.jsonl."""
+"""Corpora: what was read for one training. The texts lie in corpora/<id>.jsonl."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ class Corpus:
     dataset_sha256: str
     warning: str | None
     created_at: datetime
+    language: str | None
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> "Corpus":
@@ -56,6 +57,7 @@ class CorpusStore:
         dataset_sha256: str,
         now: datetime,
         warning: str | None = None,
+        language: str | None = None,
     ) -> int:
         """Add one and give its id.
 
@@ -64,8 +66,8 @@ class CorpusStore:
         """
         row = await tx.fetch_all(
             """INSERT INTO corpora (character_id, file_name, downloaded, retweets, short, kept, duplicates, cut, characters,
-                                    first_tweet_at, last_tweet_at, dataset_sha256, warning, created_at)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
+                                    first_tweet_at, last_tweet_at, dataset_sha256, warning, created_at, language)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
             (
                 character_id,
                 file_name,
@@ -81,6 +83,7 @@ class CorpusStore:
                 dataset_sha256,
                 warning,
                 to_text(now),
+                language,
             ),
         )
         return int(row[0]["id"])

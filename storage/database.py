@@ -17,7 +17,7 @@ import aiosqlite
 
 from storage import lock
 from storage.copies import copy, uri
-from storage.errors import StorageProblem, understood
+from storage.errors import Busy, StorageProblem, understood
 from storage.migrate import check, prepare
 
 SQLITE = sqlite3.sqlite_version
@@ -149,6 +149,23 @@ class Database:
         async with self._turn:
             with understood():
                 return list(await self._connection.execute_fetchall(sql, parameters))
+
+    async def compact(self) -> None:
+        """Write the file anew, so that nothing of what was deleted is left in it or in the files beside it. Everybody waits meanwhile.
+
+        Raises:
+            Busy: another program reads it; Full: it needs its own size twice more for that. What was deleted stays deleted.
+            StorageProblem: there is no place for what SQLite writes meanwhile.
+        """
+        try:
+            async with self._turn:
+                with understood():
+                    await _to_the_end(self._connection.execute_fetchall("VACUUM"))
+                    (row,) = await _to_the_end(self._connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)"))
+        except sqlite3.Error as error:
+            raise StorageProblem(f"{self.path} could not be written anew: {error}.") from error
+        if row[0]:
+            raise Busy
 
     async def backup(self, target: Path) -> None:
         """Write a checked copy of the whole database to `target`, while it is in use.

@@ -28,6 +28,13 @@ class Newer(StorageProblem):
         )
 
 
+class Older(StorageProblem):
+    """The file was written by an older Mynah, and is only to be read."""
+
+    def __init__(self, path: Path, found: int, known: int) -> None:
+        super().__init__(f"{path} has schema {found} and this Mynah reads {known}: start the bot once to bring it up to date.")
+
+
 class Corrupt(StorageProblem):
     """The file is damaged."""
 

@@ -3,9 +3,10 @@
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from math import inf, log
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -13,8 +14,12 @@ from storage.database import Database, Transaction
 from storage.times import from_text, to_text
 
 JobState = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
+Basis = Literal["own", "agreed", "public", "operator"]
+"""What entitles to train: it is their own account · its owner agreed · it is an organisation, a bot or a fictional character · said at
+the shell without more."""
 OPEN: tuple[JobState, ...] = ("queued", "running", "waiting")
 """The states of a job that has not ended."""
+_TIMES = ("created_at", "started_at", "waiting_since", "finished_at", "retry_at")
 _NEAREST = 5
 """Past jobs that the time of a new one is learned from."""
 
@@ -53,6 +58,11 @@ class Training:
     multilingual: str | None = None
     """Name of the base to take instead when the tweets are not English."""
 
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """Whose tweets."""
+        return tuple(material.handle for material in self.materials)
+
 
 @dataclass(frozen=True)
 class Job:
@@ -85,16 +95,41 @@ class Job:
     preset: str
     priority: int
     source_bytes: int | None
+    materials: tuple[Material, ...]
+    """One, or two or three for a mash-up."""
+    multilingual: str | None
+    retry_at: datetime | None
 
     @property
     def is_open(self) -> bool:
         return self.state in OPEN
 
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """Whose tweets."""
+        return tuple(material.handle for material in self.materials)
+
+    def path_of(self, material: Material) -> Path:
+        """Where the file with its tweets lies, or is going to."""
+        return Path(self.source_path).parent / material.path
+
+    def is_due(self, now: datetime, *, usual: timedelta) -> bool:
+        """Whether a waiting job has waited long enough: until `retry_at`, or else for the usual while.
+
+        When the clock stands before the moment at which it began to wait, it was set back, and nobody knows how long that has been.
+        """
+        if self.waiting_since is None or now < self.waiting_since:
+            return True
+        return now >= (self.retry_at or self.waiting_since + usual)
+
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> "Job":
-        times = {name: from_text(row[name]) for name in ("created_at", "started_at", "waiting_since", "finished_at")}
+        times = {name: from_text(row[name]) for name in _TIMES}
         progress = None if row["progress"] is None else json.loads(row["progress"])
-        return cls(**{**dict(row), **times, "progress": progress})
+        materials = tuple(Material(**fields) for fields in json.loads(row["materials"]))
+        if not materials:  # a row of before there were other sources than files
+            materials = (Material(row["handle"], "file", Path(row["source_path"]).name, row["file_name"]),)
+        return cls(**{**dict(row), **times, "progress": progress, "materials": materials})
 
 
 @dataclass(frozen=True)
@@ -128,6 +163,10 @@ def _distance(one: int | None, other: int | None) -> float:
     return abs(log(max(one, 1) / max(other, 1))) if one is not None and other is not None else inf
 
 
+def _json(materials: Sequence[Material]) -> str:
+    return json.dumps([asdict(material) for material in materials], ensure_ascii=False)
+
+
 class JobStore:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -135,19 +174,13 @@ class JobStore:
     async def insert(
         self,
         tx: Transaction,
+        training: Training,
         *,
         guild_id: int,
         channel_id: int,
         user_id: int,
-        handle: str,
-        source_path: str,
-        file_name: str,
-        base: str,
-        base_name: str,
-        seed: int,
         dedupe_key: str,
         now: datetime,
-        preset: str = "default",
         source_bytes: int | None = None,
     ) -> Job | None:
         """Queue one. None: the dedupe key is known.
@@ -157,25 +190,31 @@ class JobStore:
         """
         row = await tx.fetch_one(
             """INSERT INTO jobs (guild_id, channel_id, user_id, handle, source_path, file_name, base, base_name, seed, state,
-                                 dedupe_key, created_at, preset, source_bytes)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?) ON CONFLICT (dedupe_key) DO NOTHING RETURNING *""",
+                                 dedupe_key, created_at, preset, source_bytes, materials, multilingual)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?) ON CONFLICT (dedupe_key) DO NOTHING RETURNING *""",
             (
                 guild_id,
                 channel_id,
                 user_id,
-                handle,
-                source_path,
-                file_name,
-                base,
-                base_name,
-                seed,
+                training.handle,
+                training.source_path,
+                " and ".join(material.file_name for material in training.materials),
+                training.base,
+                training.base_name,
+                training.seed,
                 dedupe_key,
                 to_text(now),
-                preset,
+                training.preset,
                 source_bytes,
+                _json(training.materials),
+                training.multilingual,
             ),
         )
         return None if row is None else Job.from_row(row)
+
+    async def set_materials(self, tx: Transaction, job_id: int, materials: Sequence[Material], source_bytes: int) -> None:
+        """Keep what the sources told of the accounts, and how large the files with their tweets are, in bytes."""
+        await tx.execute("UPDATE jobs SET materials = ?, source_bytes = ? WHERE id = ?", (_json(materials), source_bytes, job_id))
 
     async def get(self, job_id: int) -> Job | None:
         return await self._one("SELECT * FROM jobs WHERE id = ?", (job_id,))
@@ -211,7 +250,8 @@ class JobStore:
         if chosen is None:
             return None
         row = await tx.fetch_one(
-            """UPDATE jobs SET state = 'running', attempt = attempt + 1, owner = ?, started_at = ?, reason = NULL, progress = NULL
+            """UPDATE jobs SET state = 'running', attempt = attempt + 1, owner = ?, started_at = ?, reason = NULL, progress = NULL,
+                               retry_at = NULL
                WHERE id = ? RETURNING *""",
             (owner, to_text(now), chosen.id),
         )
@@ -234,12 +274,13 @@ class JobStore:
         reason: str | None,
         now: datetime,
         state: Literal["queued", "waiting"] = "queued",
+        retry_at: datetime | None = None,
     ) -> bool:
         """Put a running or waiting job back, with or without counting its attempt. False: it is neither."""
         done = await tx.execute(
-            """UPDATE jobs SET state = ?, charged = charged + ?, reason = ?, owner = NULL, progress = NULL, waiting_since = ?
+            """UPDATE jobs SET state = ?, charged = charged + ?, reason = ?, owner = NULL, progress = NULL, waiting_since = ?, retry_at = ?
                WHERE id = ? AND state IN ('running', 'waiting')""",
-            (state, int(charge), reason, to_text(now) if state == "waiting" else None, job_id),
+            (state, int(charge), reason, to_text(now) if state == "waiting" else None, retry_at and to_text(retry_at), job_id),
         )
         return done.rowcount == 1
 
@@ -256,7 +297,7 @@ class JobStore:
     ) -> bool:
         """End it. False: superseded, it does not run under that attempt. Only cancelling ends a job that does not run."""
         done = await tx.execute(
-            """UPDATE jobs SET state = ?1, finished_at = ?2, reason = ?3, model_id = ?4, owner = NULL, waiting_since = NULL
+            """UPDATE jobs SET state = ?1, finished_at = ?2, reason = ?3, model_id = ?4, owner = NULL, waiting_since = NULL, retry_at = NULL
                WHERE id = ?5 AND attempt = ?6
                AND (state = 'running' OR ?1 = 'cancelled' AND state IN ('queued', 'waiting'))""",
             (state, to_text(now), reason, model_id, job_id, attempt),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from storage.copies import copy_before, newest_good, uri
-from storage.errors import Corrupt, Newer, StorageProblem, understood
+from storage.errors import Corrupt, Newer, Older, StorageProblem, understood
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -40,7 +40,8 @@ def check(path: Path, migrations: Path = MIGRATIONS) -> None:
     """Check that the file can be read as it is.
 
     Raises:
-        StorageProblem: it is missing, damaged, or of another version.
+        Older, Newer: it is of another version.
+        StorageProblem: it is missing, damaged, or cannot be read.
     """
     known = len(_steps(migrations))
     if not path.is_file():
@@ -51,7 +52,7 @@ def check(path: Path, migrations: Path = MIGRATIONS) -> None:
     except sqlite3.OperationalError as error:
         raise StorageProblem(f"{path} cannot be read: {error}.") from error
     if version < known:
-        raise StorageProblem(f"{path} has schema {version} and this Mynah reads {known}: start the bot once to bring it up to date.")
+        raise Older(path, version, known)
 
 
 def newest_version() -> int:

@@ -114,12 +114,14 @@ class ModelStore:
         rows = await self._database.fetch_all("SELECT * FROM models WHERE character_id = ? ORDER BY version DESC", (character_id,))
         return [Model.from_row(row) for row in rows]
 
-    async def of_others(self, handle: str, *, limit: int) -> builtins.list[Model]:
-        """The newest model of each other account, whichever server's, newest first."""
+    async def of_others(self, handles: Sequence[str], *, limit: int) -> builtins.list[Model]:
+        """The newest model of each character that learned from none of these accounts, whichever server's, newest first."""
         rows = await self._database.fetch_all(
-            """SELECT * FROM models WHERE id IN (SELECT max(models.id) FROM models JOIN characters ON characters.id = character_id
-                                                WHERE handle <> ? GROUP BY handle) ORDER BY id DESC LIMIT ?""",
-            (handle, limit),
+            """SELECT * FROM models WHERE id IN (
+                   SELECT max(models.id) FROM models JOIN characters ON characters.id = character_id
+                   WHERE NOT EXISTS (SELECT 1 FROM json_each(handles) WHERE value IN (SELECT value FROM json_each(?))) GROUP BY handle)
+               ORDER BY id DESC LIMIT ?""",
+            (json.dumps(list(handles)), limit),
         )
         return [Model.from_row(row) for row in rows]
 

@@ -52,6 +52,8 @@ class Post:
     sent_at: datetime | None
     recipient_id: int | None
     about_id: int | None
+    handle: str | None = None
+    erasure_id: int | None = None
 
     @property
     def lane(self) -> int:
@@ -127,6 +129,12 @@ class PostStore:
 
     async def by_dedupe_key(self, key: str) -> Post | None:
         return await self._one("SELECT * FROM posts WHERE dedupe_key = ?", (key,))
+
+    async def at_message(self, guild_id: int, message_id: int) -> Post | None:
+        """What a server's character said in that message."""
+        return await self._one(
+            "SELECT * FROM posts WHERE guild_id = ? AND message_id = ? AND kind IN ('say', 'schedule')", (guild_id, message_id)
+        )
 
     async def due(self) -> list[Post]:
         """Those that have to be spoken or rendered first, oldest first."""

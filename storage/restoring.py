@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from storage.copies import uri
 from storage.database import Database
@@ -32,6 +33,11 @@ _MOVES = tuple(
     f"UPDATE {table} SET {column} = ?2 || substr({column}, length(?1) + 1) WHERE substr({column}, 1, length(?1) + 1) = ?1 || '/'"  # noqa: S608
     for table, column in (("jobs", "source_path"), ("jobs", "base"), ("models", "base"))
 )
+_MOVE_REQUESTS = tuple(
+    f"""UPDATE requests SET training = json_set(training, '$.{field}', ?2 || substr(training ->> '$.{field}', length(?1) + 1))
+        WHERE substr(training ->> '$.{field}', 1, length(?1) + 1) = ?1 || '/'"""  # noqa: S608 -- no input
+    for field in ("source_path", "base")
+)
 _NO_LONGER_KNOWN = "A backup was restored in which this was still to be posted: whether it has been since, nobody can tell."
 
 
@@ -41,7 +47,10 @@ class OpenJob:
 
     id: int
     attempt: int
-    source_path: str
+    files: tuple[Path, ...]
+    """What was handed over for it; what is fetched can be fetched again."""
+    room: Path
+    """The folder in which they are, or come."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,8 @@ class Contents:
     """Character and version."""
     corpora: list[int]
     jobs: list[OpenJob]
+    requests: list[Path]
+    """Folders of trainings that wait for somebody's answer."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +84,25 @@ class Settled:
 def contents(path: Path) -> Contents:
     """What belongs to a database, read beside whoever uses it."""
     with closing(sqlite3.connect(uri(path), uri=True, timeout=10)) as connection:
-        jobs = connection.execute("SELECT id, attempt, source_path FROM jobs WHERE state IN ('queued', 'running', 'waiting')")
-        return Contents(
-            models=connection.execute("SELECT character_id, version FROM models ORDER BY 1, 2").fetchall(),
-            corpora=[number for (number,) in connection.execute("SELECT id FROM corpora ORDER BY 1")],
-            jobs=[OpenJob(*row) for row in jobs],
-        )
+        models = connection.execute("SELECT character_id, version FROM models ORDER BY 1, 2").fetchall()
+        corpora = [number for (number,) in connection.execute("SELECT id FROM corpora ORDER BY 1")]
+        tables = _tables(connection)
+        connection.row_factory = sqlite3.Row
+        jobs = connection.execute("SELECT * FROM jobs WHERE state IN ('queued', 'running', 'waiting')").fetchall()
+        asked = "SELECT training FROM requests WHERE state IN ('asked', 'approval')"
+        requests = connection.execute(asked).fetchall() if "requests" in tables else []
+    return Contents(models, corpora, [_open_job(row) for row in jobs], [_room(json.loads(row["training"])) for row in requests])
+
+
+def _open_job(row: sqlite3.Row) -> OpenJob:
+    room = Path(row["source_path"]).parent
+    materials = json.loads(row["materials"]) if "materials" in row.keys() else []  # noqa: SIM118 -- a row is no mapping
+    handed_over = [room / material["path"] for material in materials if material["source"] == "file"]
+    return OpenJob(row["id"], row["attempt"], tuple(handed_over) if materials else (Path(row["source_path"]),), room)
+
+
+def _room(training: dict[str, Any]) -> Path:
+    return Path(training["source_path"]).parent
 
 
 def fold(path: Path) -> bool:
@@ -104,7 +128,7 @@ async def settle_home(database: Database, home: Path) -> None:
     if known == str(home):
         return
     async with database.transaction() as tx:
-        for statement in _MOVES if known else ():
+        for statement in (*_MOVES, *_MOVE_REQUESTS) if known else ():
             await tx.execute(statement, (known, str(home)))
         await facts.put(tx, HOME, str(home))
 
@@ -122,7 +146,8 @@ def move(staged: Path, home: Path) -> None:
     """The same in a copy that nobody has open."""
     with closing(sqlite3.connect(staged, isolation_level=None)) as connection:
         known = connection.execute("SELECT value FROM facts WHERE key = ?", (HOME,)).fetchone()
-        for statement in _MOVES if known else ():
+        moves = (*_MOVES, *_MOVE_REQUESTS) if "requests" in _tables(connection) else _MOVES
+        for statement in moves if known else ():
             connection.execute(statement, (known[0], str(home)))
         connection.execute("INSERT OR REPLACE INTO facts (key, value) VALUES (?, ?)", (HOME, str(home)))
 
@@ -153,6 +178,7 @@ def settle(staged: Path, replaced: Path, *, failed: set[int], attempts: Mapping[
             failed_jobs=sum(_fail(connection, job, now) for job in failed),
             open_jobs=sum(_go_on(connection, job, attempts.get(job)) for job in _open(connection) - failed),
         )
+        _carry_spending(connection, _spending(replaced))
         for table, number in connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall():
             after = number + MARGIN if given is None else max(number, given.get(table, 0))
             connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = ?", (after, table))
@@ -164,11 +190,32 @@ def settle(staged: Path, replaced: Path, *, failed: set[int], attempts: Mapping[
     return settled
 
 
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
 def _numbers(path: Path) -> dict[str, int] | None:
     """The highest number ever given in each table; None where that cannot be read."""
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(uri(path), uri=True)) as connection:
         return dict(connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall())
     return None
+
+
+def _spending(path: Path) -> list[tuple[object, ...]]:
+    """What was spent in each month, as a database knows it."""
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(uri(path), uri=True)) as connection:
+        return connection.execute("SELECT month, posts, users, usd FROM spending").fetchall()
+    return []
+
+
+def _carry_spending(connection: sqlite3.Connection, months: list[tuple[object, ...]]) -> None:
+    """Money that has gone since the backup was made does not come back with it. A copy of before there was any is left as it is."""
+    if "spending" in _tables(connection):
+        connection.executemany(
+            """INSERT INTO spending (month, posts, users, usd) VALUES (?, ?, ?, ?) ON CONFLICT (month) DO UPDATE
+               SET posts = max(posts, excluded.posts), users = max(users, excluded.users), usd = max(usd, excluded.usd)""",
+            months,
+        )
 
 
 def _count(connection: sqlite3.Connection, statement: str, *parameters: object) -> int:

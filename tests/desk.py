@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
@@ -10,18 +10,45 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Settings
+from bot.errors import NotAllowed
 from bot.executor.contract import Attempt, Progress
+from bot.fetching import Fetcher
 from bot.jobs import JobQueue, Queued
 from bot.runner import JobRunner
-from storage.database import Database
-from storage.jobs import Job, JobStore
+from bot.spending import Spending
+from bot.tweets.source import Source
+from bot.uploads import Uploads
+from storage.database import Database, Transaction
+from storage.jobs import Basis, Job, JobStore, Material, Training
 from storage.posts import Post, PostStore
+from storage.privacy import PrivacyStore
 from tests.clock import ManualClock
 from tests.contracts.fake_executor import FakeExecutor
+from tests.records import training_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 _NUMBERS = count()
 """Also after a restart, no two interactions have the same."""
+
+
+class FakePrivacy:
+    """Knows who has opted out by name."""
+
+    def __init__(self, database: Database) -> None:
+        self.opted_out: set[str] = set()
+        self.store = PrivacyStore(database)
+
+    async def check(self, handles: Sequence[str]) -> None:
+        for handle in handles:
+            if handle in self.opted_out:
+                raise NotAllowed(f"@{handle} has opted out.")
+
+    async def record(self, tx: Transaction, *, handles: Sequence[str], **consent: Any) -> None:
+        for handle in handles:
+            await self.store.record(tx, handle=handle, **consent)
+
+    async def digests(self) -> tuple[str, tuple[str, ...]]:
+        return "salt", tuple(sorted(self.opted_out))
 
 
 class Desk:
@@ -32,9 +59,28 @@ class Desk:
         self.told: list[tuple[str, Progress | None]] = []
         self.jobs, self.posts = JobStore(database), PostStore(database)
         made = Settings(_env_file=None, mynah_home=home, **settings)
-        self.queue = JobQueue(database=database, settings=made, clock=clock)
+        self.privacy = FakePrivacy(database)
+        self.queue = JobQueue(database=database, settings=made, clock=clock, privacy=self.privacy)
+        self.spending = Spending(database=database, settings=made, clock=clock)
+        self.sources: dict[str, Source] = {}
+        """By name: what is asked for the accounts' posts."""
         self.runner = JobRunner(
-            database=database, queue=self.queue, executor=executor, home=home, settings=made, clock=clock, announce=self._announce
+            database=database,
+            queue=self.queue,
+            executor=executor,
+            fetcher=Fetcher(
+                database=database,
+                home=home,
+                privacy=self.privacy,
+                spending=self.spending,
+                clock=clock,
+                make=lambda name: self.sources[name],
+            ),
+            privacy=self.privacy,
+            home=home,
+            settings=made,
+            clock=clock,
+            announce=self._announce,
         )
         self._news = asyncio.Event()
 
@@ -57,20 +103,29 @@ class Desk:
         path: Path | None = None,
         key: str = "",
         preset: str = "default",
+        basis: Basis = "agreed",
+        training: Training | None = None,
     ) -> Queued:
         source = path or self.upload()
+        training = training or training_of(handle, source, preset=preset)
         return await self.queue.enqueue(
+            training,
             guild_id=guild_id,
             channel_id=8,
             user_id=user_id,
-            handle=handle,
-            source_path=str(source),
-            file_name=source.name,
-            base="nano",
-            base_name="nano",
-            seed=1,
             dedupe_key=key or f"interaction:{next(_NUMBERS)}",
-            preset=preset,
+            basis=basis,
+        )
+
+    async def ask_source(self, source: str = "x", handles: Sequence[str] = ("heron",), *, guild_id: int = 7, key: str = "") -> Queued:
+        """Ask for accounts whose posts are still to be fetched."""
+        uploads = Uploads(self.home)
+        room = uploads.room()
+        paths = [uploads.fetched(room, source, handle) for handle in handles]
+        materials = [Material(h, source, p.name, f"@{h} on {source.upper()}") for h, p in zip(handles, paths, strict=True)]  # type: ignore[arg-type]  # one of its names
+        training = training_of("+".join(handles), paths[0], materials=tuple(materials))
+        return await self.queue.enqueue(
+            training, guild_id=guild_id, channel_id=8, user_id=9, dedupe_key=key or f"interaction:{next(_NUMBERS)}", basis="own"
         )
 
     async def train(self, **request: Any) -> Job:
@@ -130,7 +185,7 @@ async def at_work(one: Desk) -> AsyncIterator[asyncio.Task[None]]:
         await cut_off(task)
 
 
-async def cut_off(task: asyncio.Task[None]) -> None:
+async def cut_off(task: asyncio.Task[Any]) -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task

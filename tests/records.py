@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from storage.characters import Character
 from storage.corpora import Corpus
-from storage.jobs import Job
+from storage.jobs import Job, Material, Training
 from storage.models import Model
 from storage.posts import Post
 from storage.schedules import Schedule
@@ -15,7 +16,19 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def character(**changes: Any) -> Character:
-    return replace(Character(id=3, guild_id=7, handle="heron", name="Heron", active_model_id=5, created_by=42, created_at=NOON), **changes)
+    made = Character(
+        id=3,
+        guild_id=7,
+        handle="heron",
+        name="Heron",
+        active_model_id=5,
+        created_by=42,
+        created_at=NOON,
+        handles=("heron",),
+        avatar_url=None,
+        silenced=None,
+    )
+    return replace(made, **changes)
 
 
 def corpus(**changes: Any) -> Corpus:
@@ -35,6 +48,7 @@ def corpus(**changes: Any) -> Corpus:
         dataset_sha256="0" * 64,
         warning=None,
         created_at=NOON,
+        language=None,
     )
     return replace(made, **changes)
 
@@ -90,7 +104,16 @@ def job(**changes: Any) -> Job:
         preset="default",
         priority=0,
         source_bytes=None,
+        materials=(Material("heron", "file", "heron.zip", "heron.zip"),),
+        multilingual=None,
+        retry_at=None,
     )
+    return replace(made, **changes)
+
+
+def training_of(handle: str, path: Path, **changes: Any) -> Training:
+    """A training on one file."""
+    made = Training(handle, (Material(handle, "file", path.name, path.name),), str(path), "nano", "nano", seed=1)
     return replace(made, **changes)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.bases import check_folder, choose_base, is_pulled, pulled_folder
+from bot.bases import check_folder, choose_base, choose_multilingual, is_pulled, pulled_folder
 from bot.errors import BadInput
 
 
@@ -21,6 +21,16 @@ def test_auto_is_nano_until_gpt2_has_been_pulled(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "bases" / "gpt2")
     assert choose_base("auto", tmp_path) == (str(folder), "gpt2")
     assert choose_base("nano", tmp_path) == ("nano", "nano")
+
+
+def test_under_auto_there_is_a_base_for_other_languages_once_it_has_been_pulled(tmp_path: Path) -> None:
+    name = "Qwen/Qwen3-0.6B-Base"
+    assert choose_multilingual("auto", name, tmp_path) is None
+    folder = make_folder(tmp_path / "bases" / "Qwen--Qwen3-0.6B-Base")
+    assert choose_multilingual(" auto ", name, tmp_path) == name
+    assert choose_base(name, tmp_path) == (str(folder), name)
+    assert choose_base("auto", tmp_path) == ("nano", "nano"), "it is for other languages only"
+    assert choose_multilingual("nano", name, tmp_path) is None, "the operator has chosen"
 
 
 def test_a_pulled_id_and_a_folder_are_found_and_their_names_find_them_again(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def run(benchmark: str, *arguments: str) -> Line:
     return Line.model_validate_json(ended.stdout)
 
 
-@pytest.mark.parametrize("benchmark", ["training", "generation", "registry", "while_training", "cold_start", "latency"])
+@pytest.mark.parametrize("benchmark", ["training", "generation", "registry", "while_training", "cold_start", "reading", "latency"])
 def test_benchmark_prints_its_line_and_the_page_shows_it(benchmark: str, tmp_path: Path) -> None:
     if benchmark == "training":
         pytest.importorskip("accelerate", reason="the HF Trainer needs accelerate")

@@ -17,7 +17,7 @@ from bot.outbox import Later, Refused
 from storage.database import Database
 from storage.jobs import Job, JobStore
 from tests.clock import ManualClock
-from tests.records import NOON
+from tests.records import NOON, training_of
 
 
 @dataclass
@@ -53,18 +53,7 @@ class Desk:
         store = JobStore(self.database)
         async with self.database.transaction() as tx:
             job = await store.insert(
-                tx,
-                guild_id=guild_id,
-                channel_id=8,
-                user_id=42,
-                handle="heron",
-                source_path="x",
-                file_name="x",
-                base="nano",
-                base_name="nano",
-                seed=1,
-                dedupe_key="1",
-                now=NOON,
+                tx, training_of("heron", Path("x")), guild_id=guild_id, channel_id=8, user_id=42, dedupe_key="1", now=NOON
             )
             assert job is not None
             if message_id is not None:
@@ -131,6 +120,12 @@ async def test_a_new_jobs_message_is_the_reply_unless_that_never_came(desk: Desk
     sent = [number for number, entry in enumerate(desk.log) if entry.startswith("send")]
     assert len(sent) == 1
     assert timedelta(seconds=INTERVAL_S * sent[0]) >= REPLY_GRACE
+
+
+async def test_a_job_that_no_reply_shows_is_posted_at_once(desk: Desk) -> None:
+    desk.board.post(await desk.job(message_id=None))
+    await desk.rest()
+    assert [entry.split(":")[0] for entry in desk.log] == ["send 1", f"wait {INTERVAL_S}"]
 
 
 async def test_what_discord_takes_later_is_shown_later(desk: Desk) -> None:

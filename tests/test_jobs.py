@@ -11,8 +11,10 @@ import pytest
 from bot.errors import BadInput, NotAllowed, NotFound
 from bot.executor.contract import Attempt, Progress
 from storage.jobs import Job
+from storage.privacy import PrivacyStore
 from tests.contracts.fake_executor import hang, succeed
 from tests.desk import Desk, at_work, desk
+from tests.records import training_of
 
 
 async def test_a_request_is_queued_and_next(tmp_path: Path) -> None:
@@ -54,6 +56,55 @@ async def test_a_member_and_a_server_have_limits_that_are_told(tmp_path: Path) -
         await one.ask("c", guild_id=70)
         await one.queue.cancel(second.job.id, guild_id=7, by=9)
         await one.ask("d", user_id=10)
+
+
+async def test_what_entitles_to_it_is_recorded_with_the_job(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        job = (await one.ask_source("x", ("heron", "wren"), key="interaction:5")).job
+        await one.ask_source("x", ("heron", "wren"), key="interaction:5")
+        await one.queue.enqueue(
+            training_of("heron+wren", one.upload(), materials=job.materials),
+            guild_id=7,
+            channel_id=8,
+            user_id=10,
+            dedupe_key="interaction:6",
+            basis="public",
+        )
+        given = await PrivacyStore(one.database).consents(job.id)
+        assert [(c.handle, c.user_id, c.basis, c.guild_id, c.channel_id, c.given_at) for c in given] == [
+            *[(handle, 9, "own", 7, 8, one.clock.now()) for handle in ("heron", "wren")],
+            *[(handle, 10, "public", 7, 8, one.clock.now()) for handle in ("heron", "wren")],
+        ]
+
+
+async def test_who_has_opted_out_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        one.privacy.opted_out.add("wren")
+        with pytest.raises(NotAllowed, match="@wren has opted out"):
+            await one.ask_source("x", ("heron", "wren"))
+        assert await one.queue.list(7) == []
+        assert await one.database.fetch_all("SELECT 1 FROM consents") == []
+
+
+async def test_a_request_that_is_refused_for_a_limit_leaves_no_consent(tmp_path: Path) -> None:
+    async with desk(tmp_path, jobs_per_member=1) as one:
+        first = (await one.ask("a")).job
+        with pytest.raises(NotAllowed):
+            await one.ask("b")
+        assert [row["job_id"] for row in await one.database.fetch_all("SELECT job_id FROM consents")] == [first.id]
+
+
+async def test_halting_returns_when_nothing_runs_any_more(tmp_path: Path) -> None:
+    async with desk(tmp_path, hang) as one:
+        job = (await one.ask()).job
+        async with at_work(one):
+            await one.executor.running.wait()
+            async with one.database.transaction() as tx:
+                await one.jobs.finish(tx, job.id, state="cancelled", now=one.clock.now(), attempt=1)
+            await one.queue.halt([job.id, 99])
+            assert one.executor.cancelled == [one.attempt(job).name]
+            assert not any(file.startswith(("jobs/", "uploads/")) for file in one.files())
+        await one.queue.halt([job.id])
 
 
 async def test_the_shell_has_no_limits(tmp_path: Path) -> None:

@@ -25,10 +25,11 @@ def _restore_logging() -> Iterator[None]:
 
 
 @pytest.mark.fault(34)
+@pytest.mark.parametrize("name", ["discord_token", "ray_token", "x_bearer_token"])
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_the_token_is_blotted_out_everywhere(log_format: Literal["text", "json"], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_token_is_blotted_out_everywhere(name: str, log_format: Literal["text", "json"], capsys: pytest.CaptureFixture[str]) -> None:
     """The bot's token is in no line of the log and in no traceback, whoever wrote it there."""
-    configure_logs(Settings(_env_file=None, discord_token=SecretStr(CANARY), log_format=log_format))
+    configure_logs(Settings(_env_file=None, log_format=log_format).model_copy(update={name: SecretStr(CANARY)}))
     structlog.get_logger("mynah").info("hello", header=f"Bot {CANARY}")
     logging.getLogger("discord.client").error("login with %s", CANARY, exc_info=RuntimeError(f"refused {CANARY}"))
     written = capsys.readouterr().err

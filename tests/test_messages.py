@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import messages
+from bot import messages, timetable
 from bot.characters import Deleted, Info, Why
 from bot.jobs import Place
 from bot.messages import CONTENT_LIMIT, Button, Message
@@ -94,8 +94,63 @@ def test_the_buttons_of_a_post_carry_its_id() -> None:
     assert [(b.label, b.custom_id) for b in message.buttons] == [
         ("Again", "post:again:9"),
         ("Why this?", "post:why:9"),
+        ("Report", "post:report:9"),
         ("Delete", "post:delete:9"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://pbs.example.com/a/b.jpg", True),
+        ("http://pbs.example.com/a.jpg", False),
+        ("https://pbs.example.com/a b.jpg", False),
+        ("javascript:alert(1)", False),
+        ("https://e.com/" + "a" * 2048, False),
+        (None, False),
+    ],
+)
+def test_a_character_shows_the_accounts_picture_where_discord_takes_it(url: str | None, shown: bool) -> None:
+    message = messages.spoken(name="Heron", handle="heron", text="Hm.", post_id=9, avatar_url=url)
+    assert message.persona is not None
+    assert message.persona.avatar_url == (url if shown else None)
+
+
+def test_a_mash_up_is_labelled_with_all_its_accounts() -> None:
+    message = messages.spoken(name="Wren & Heron", handle="heron+wren", text="Hm.", post_id=9)
+    assert message.content.endswith("-# AI · not written by @heron or @wren")
+    assert message.persona is not None
+    assert message.persona.name == "Wren & Heron (AI cyborg)"
+    card = messages.trained(
+        records.job(handle="heron+wren"),
+        records.character(handle="heron+wren"),
+        records.model(),
+        records.corpus(),
+        samples=(),
+        warning=None,
+    )
+    assert "@heron and @wren, version 2" in card.content
+    assert "(AI cyborg)" in card.content
+
+
+def test_the_card_names_the_language_where_it_is_known() -> None:
+    for language, row in (("ja", "Language           Japanese"), ("pt", "Language         Portuguese"), (None, None)):
+        card = messages.trained(
+            records.job(), records.character(), records.model(), records.corpus(language=language), samples=(), warning=None
+        )
+        assert (row in card.content) if row else ("Language" not in card.content)
+
+
+def test_a_silent_character_says_why_and_has_no_button() -> None:
+    info = messages.character_info(Info(records.character(silenced="@heron has opted out."), records.model(), records.corpus(), 2))
+    assert "It may not speak: @heron has opted out." in info.content
+    assert not info.buttons
+    assert "silent" in messages.character_list([records.character(silenced="@heron has opted out.")]).content
+
+
+def test_a_job_that_waits_tells_until_when() -> None:
+    content = messages.job(records.job(state="waiting", reason="X asks to wait.", retry_at=records.NOON)).content
+    assert f"<t:{int(records.NOON.timestamp())}:R>" in content
 
 
 def test_a_message_survives_the_outbox() -> None:
@@ -208,11 +263,11 @@ def test_why_fits(dropped: list[tuple[str, str]], nearest: str) -> None:
 def test_lists_fit_and_say_when_there_is_nothing() -> None:
     assert "/train" in messages.job_list([]).content
     assert "/train" in messages.character_list([]).content
-    assert "/schedule add" in messages.schedule_list([], {}).content
+    assert "/schedule add" in timetable.listed([], {}).content
     for many in (
         messages.job_list([records.job(id=n, handle="h" * 63) for n in range(100)]),
         messages.character_list([records.character(id=n, name="N" * 500) for n in range(100)]),
-        messages.schedule_list([records.schedule(id=n) for n in range(100)], {3: "h" * 63}),
+        timetable.listed([records.schedule(id=n) for n in range(100)], {3: "h" * 63}),
     ):
         assert len(many.content) <= CONTENT_LIMIT
         assert many.content.endswith("…")

@@ -16,8 +16,11 @@ from storage.characters import CharacterStore
 from storage.corpora import CorpusStore
 from storage.jobs import Job
 from storage.models import Model, ModelStore
+from storage.requests import RequestStore
 from tests.contracts.fake_executor import RESULT, FakeExecutor, hang, succeed, work
 from tests.desk import Desk, at_work, cut_off, desk
+from tests.fake_source import FakeSource, posts
+from tests.records import training_of
 
 
 class Killed(BaseException):
@@ -58,6 +61,52 @@ async def test_success_publishes_files_and_rows_together(tmp_path: Path) -> None
         (post,) = await one.results()
         assert (post.dedupe_key, post.model_id, post.character_id) == (f"job:{job.id}:result", model.id, character.id)
         assert one.told[-1] == ("succeeded", None)
+
+
+async def test_what_the_worker_found_out_is_kept(tmp_path: Path) -> None:
+    def japanese(attempt: Attempt) -> Outcome:
+        result = replace(work(attempt), language="ja", base="/bases/qwen", base_name="Qwen/Qwen3-0.6B-Base")
+        files.write_result(attempt.folder, result)
+        return Outcome("succeeded", result)
+
+    async with desk(tmp_path, japanese) as one:
+        job = await one.train()
+        model = await only_model(one)
+        assert (job.base, model.base, model.base_name) == ("nano", "/bases/qwen", "Qwen/Qwen3-0.6B-Base")
+        corpus = await CorpusStore(one.database).get(model.corpus_id)
+        assert corpus is not None
+        assert corpus.language == "ja"
+
+
+async def test_a_mash_up_has_the_handles_of_its_parts_and_the_face_of_none(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        one.sources["x"] = FakeSource(posts(3), profile_posts=3)
+        queued = await one.ask_source("x", ("heron", "wren"))
+        assert (await one.runner.run_one(queued.job.id)).state == "succeeded"
+        (character,) = await CharacterStore(one.database).list_all()
+        assert (character.handle, character.handles, character.avatar_url) == ("heron+wren", ("heron", "wren"), None)
+        assert not any(name.startswith("uploads/") for name in one.files())
+
+
+async def test_a_new_version_speaks_again_where_the_old_one_may_not_and_keeps_the_picture(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        await one.train()
+        async with one.database.transaction() as tx:
+            await tx.execute("UPDATE characters SET silenced = 'A part of it was forgotten.', avatar_url = 'https://example.org/h.jpg'")
+        await one.train()
+        (character,) = await CharacterStore(one.database).list_all()
+        assert (character.silenced, character.avatar_url) == (None, "https://example.org/h.jpg")
+
+
+async def test_a_new_model_is_not_told_from_those_that_learned_from_the_same_account(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        one.sources["x"] = FakeSource(posts(3), profile_posts=3)
+        await one.train(handle="gull")
+        await one.train(handle="heron")
+        queued = await one.ask_source("x", ("heron", "wren"))
+        await one.runner.run_one(queued.job.id)
+        await one.train(handle="wren")
+        assert [len(spec.others) for spec in one.executor.started] == [0, 1, 1, 2]
 
 
 async def test_training_again_makes_the_next_version(tmp_path: Path) -> None:
@@ -219,8 +268,13 @@ async def test_the_sweep_removes_what_belongs_to_nothing_and_only_that(tmp_path:
     async with desk(tmp_path) as one:
         await one.train()
         waiting = await one.ask("wren")
-        before = one.files()
         kept = Path(waiting.job.source_path).relative_to(tmp_path).as_posix()
+        async with one.database.transaction() as tx:
+            asked = training_of("gull", one.upload("gull.zip"))
+            await RequestStore(one.database).insert(
+                tx, guild_id=7, channel_id=8, user_id=9, training=asked, basis=None, dedupe_key="interaction:gull", now=one.clock.now()
+            )
+        before = one.files()
         for path in ("models/1/v2/x", "models/9/v1/x", "models/.new-4/x", "corpora/77.jsonl", "jobs/55/a1/spec.json", "uploads/old/x.zip"):
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text("left behind")

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from bot import shell
 from bot.app import open_database
 from bot.backups import DATABASE, MANIFEST, WAITING, back_up
 from bot.config import Settings
 from bot.errors import BadInput, StorageError
 from bot.restores import report, stage, take_over
+from bot.shell import backups
 from storage.copies import copy_daily
 from storage.models import ModelStore
 from tests.clock import ManualClock
@@ -241,11 +241,11 @@ async def test_where_nobody_takes_it_over_it_waits_for_the_next_start(
     backup: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    monkeypatch.setattr(shell, "TAKE_OVER_S", 0.1)
+    monkeypatch.setattr(backups, "TAKE_OVER_S", 0.1)
     settings = Settings(_env_file=None, mynah_home=home, stop_grace_seconds=0.1)
     async with desk(home) as busy:  # it has the database open, and does not look for a restore
         with pytest.raises(StorageError, match=rf"Nobody has taken the restore over .* in use by process {os.getpid()}"):
-            await shell.restore(settings, backup=backup)
+            await backups.restore(settings, backup=backup)
         assert await models(busy) == {(1, 1), (1, 2)}
     await (await open_database(home, CLOCK)).close()
     assert look(home, "SELECT count(*) FROM models") == [1]

@@ -2,20 +2,24 @@
 
 import asyncio
 import errno
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot.errors import RateLimited
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome, Progress
 from bot.executor.fence import Fence
 from bot.lm.recipe import FEWEST_TWEETS
-from bot.runner import HALF_BATCH
+from bot.specs import HALF_BATCH
 from storage.errors import Full
-from storage.jobs import JobStore
+from storage.jobs import JobStore, Material
 from tests.contracts.fake_executor import FakeExecutor, end, fail, hang, succeed, work
-from tests.desk import at_work, cut_off, desk
+from tests.desk import NOON, at_work, cut_off, desk
+from tests.fake_source import FakeSource, posts
+from tests.records import training_of
 
 KILLED = Outcome("killed", None, "It was killed.")
 LOST = Outcome("lost", None, "It is gone.")
@@ -32,7 +36,14 @@ async def test_the_attempt_is_told_all_it_needs(tmp_path: Path) -> None:
         path = one.upload()
         job = await one.train(path=path)
         (spec, again) = one.executor.started
-        assert (spec.job, spec.attempt, spec.handle, spec.source, spec.base, spec.seed) == (job.id, 1, "heron", str(path), "nano", 1)
+        assert (spec.job, spec.attempt, spec.handle, spec.sources[0].path, spec.base, spec.seed) == (
+            job.id,
+            1,
+            "heron",
+            str(path),
+            "nano",
+            1,
+        )
         assert (spec.threads, spec.recipe) == (2, {})
         assert again.attempt == 2
         assert fences == [1, 2]
@@ -46,6 +57,50 @@ async def test_the_attempt_is_told_of_the_preset_what_is_blocked_and_the_newest_
         *_, spec = one.executor.started
         assert (spec.preset, spec.blocked) == ("fast", ("darn", "bloody fool"))
         assert [Path(path).relative_to(tmp_path).as_posix() for path in spec.others] == ["models/1/v2/dataset.jsonl"]
+
+
+async def test_the_attempt_is_told_whose_tweets_they_are_and_what_entitles_to_them(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        room = one.upload("wren.zip").parent
+        (room / "heron.zip").write_text("tweets")
+        materials = (Material("wren", "file", "wren.zip", "wren's.zip"), Material("heron", "file", "heron.zip", "heron's.zip"))
+        training = training_of("heron+wren", room / "wren.zip", materials=materials, multilingual="nano")
+        one.privacy.opted_out.add("gull")
+        job = await one.train(training=training, basis="own")
+        await one.ask("other", basis="public")
+        (spec,) = one.executor.started
+        assert spec.handle == job.handle == "heron+wren"
+        assert [(s.handle, s.path, s.file_name, s.basis) for s in spec.sources] == [
+            ("heron", str(room / "heron.zip"), "heron's.zip", "own"),
+            ("wren", str(room / "wren.zip"), "wren's.zip", "own"),
+        ]
+        assert (spec.opted_out, spec.salt, spec.multilingual) == (("gull",), "salt", ("nano", "nano"))
+
+
+async def test_whoever_asked_first_says_what_entitles(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        first = await one.ask(basis="public")
+        await one.ask(basis="own", user_id=10)
+        await one.runner.run_one(first.job.id)
+        assert [source.basis for source in one.executor.started[0].sources] == ["public"]
+
+
+async def test_an_opt_out_before_its_turn_ends_a_job_before_it_begins(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        job = (await one.ask()).job
+        one.privacy.opted_out.add("heron")
+        ended = await one.runner.run_one(job.id)
+        assert (ended.state, ended.reason, one.executor.started) == ("failed", "@heron has opted out.", [])
+        assert len(await one.results()) == 1
+        assert one.files() == set()
+
+
+async def test_a_base_for_other_languages_that_is_gone_is_told(tmp_path: Path) -> None:
+    async with desk(tmp_path) as one:
+        path = one.upload()
+        job = await one.train(training=training_of("heron", path, multilingual="Qwen/Qwen3-0.6B-Base"))
+        assert (job.state, one.executor.started) == ("failed", [])
+        assert "mynah base pull Qwen/Qwen3-0.6B-Base" in (job.reason or "")
 
 
 async def test_progress_is_told_kept_and_cleared(tmp_path: Path) -> None:
@@ -218,6 +273,28 @@ async def test_progress_that_cannot_be_written_down_costs_no_training(tmp_path: 
 async def test_the_shell_is_told_that_the_disk_is_full(tmp_path: Path) -> None:
     async with desk(tmp_path, end(Outcome("no_space", None, "The disk is full."))) as one:
         assert (await one.train(guild_id=0)).state == "waiting"
+
+
+async def test_asked_for_again_at_the_shell_a_job_that_waited_goes_on_at_once(tmp_path: Path) -> None:
+    async with desk(tmp_path, end(Outcome("no_space", None, "The disk is full.")), succeed) as one:
+        waiting = await one.train(guild_id=0)
+        again = await one.train(guild_id=0)
+        assert (again.id, waiting.state, again.state) == (waiting.id, "waiting", "succeeded")
+
+
+async def test_at_the_shell_what_waits_is_tried_at_once_unless_it_was_told_until_when(tmp_path: Path) -> None:
+    async with desk(tmp_path, end(Outcome("no_space", None, "The disk is full."))) as one:
+        job = await one.train(guild_id=0)
+        assert job.state == "waiting"
+        assert (await one.runner.run_one(job.id)).state == "succeeded"
+        one.sources["x"] = source = FakeSource(posts(3))
+        source.fails = {1: RateLimited("Not before one o'clock.", until=NOON + timedelta(hours=1))}
+        limited = await one.ask_source(guild_id=0)
+        for _ in range(2):
+            assert (await one.runner.run_one(limited.job.id)).reason == "Not before one o'clock."
+            assert source.requests == 1
+        one.clock.advance(hours=2)
+        assert (await one.runner.run_one(limited.job.id)).state == "succeeded"
 
 
 async def test_a_disk_that_is_full_before_the_start_is_no_failure_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,37 @@ async def test_a_file_lies_in_a_folder_of_its_own_under_its_own_name(tmp_path: P
     assert first.is_relative_to(tmp_path / "uploads")
 
 
+async def test_the_files_of_one_request_lie_together_also_two_of_one_name(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path)
+    room = uploads.room()
+    assert not room.exists()
+    paths = [await uploads.save("tweets.js", 6, write, room=room) for _ in range(3)]
+    assert {path.parent for path in paths} == {room}
+    assert len({path.name for path in paths}) == 3
+    assert all(path.suffix == ".js" for path in paths)
+    uploads.discard(uploads.fetched(room, "x", "heron"))
+    assert not room.exists()
+
+
+async def test_what_is_fetched_has_a_name_of_its_own_in_the_room(tmp_path: Path) -> None:
+    uploads = Uploads(tmp_path)
+    room = uploads.room()
+    names = [uploads.fetched(room, "mastodon", handle).name for handle in ("alice@example.social", "alice.example.social")]
+    assert names == ["mastodon-alice_example.social.jsonl", "mastodon-alice.example.social.jsonl"]
+
+
+async def test_when_one_file_of_a_request_cannot_be_written_none_stays(tmp_path: Path) -> None:
+    async def fail(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    uploads = Uploads(tmp_path)
+    room = uploads.room()
+    await uploads.save("one.zip", 6, write, room=room)
+    with pytest.raises(OSError, match="Input/output error"):
+        await uploads.save("two.zip", 6, fail, room=room)
+    assert not files(tmp_path)
+
+
 async def test_a_file_above_the_limit_is_refused_with_the_numbers(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=rf"200 MiB.*{LIMIT_MIB} MiB"):
         await Uploads(tmp_path).save("big.zip", 200 * 2**20, write)

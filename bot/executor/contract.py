@@ -8,7 +8,7 @@ One job is one folder, one attempt at it is one folder inside:
     …/progress.jsonl            out: one Progress per line, appended while the worker runs
     …/worker.log                out: its standard output and error
     …/model/                    out: what training made
-    …/corpus.jsonl              out: the raw tweets as they were read, one JSON object per line
+    …/corpus.jsonl              out: the raw tweets as they were read, one JSON object per line with the handle of whose they are
     …/result.json               out, last: Result. Its presence and content are the truth of the attempt, not the exit code
 
 `files.py` and `fence.py` read and write them, on both sides. The worker is started with the attempt's folder as its only argument.
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from bot.tweets.cleaning import Counts
+from bot.tweets.dataset import Part
 
 OK = 0
 FAILED = 1
@@ -32,7 +33,22 @@ PREEMPTED = 143
 
 Preset = Literal["default", "fast"]
 """`fast` trains the top layers only: sooner done, and a little less like the character."""
-Stage = Literal["starting", "reading", "loading", "training", "evaluating", "saving"]
+Stage = Literal["fetching", "starting", "reading", "loading", "training", "evaluating", "saving"]
+"""`fetching` is the bot's, before the worker starts; the others are the worker's."""
+
+
+@dataclass(frozen=True)
+class SpecSource:
+    """Where the worker finds one account's tweets, and who says that they may be used."""
+
+    handle: str
+    """Whose, as they were asked for: normalised, no @, lower case."""
+    path: str
+    """Absolute: archive zip, tweets.js, JSON lines, CSV or text."""
+    file_name: str
+    """What messages call it."""
+    basis: str
+    """What entitles to it: `own`, `agreed`, `public` or `operator`. With `own` a file that names another account is refused."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +58,9 @@ class TrainSpec:
     job: int
     attempt: int
     handle: str
-    """Whose tweets, normalised: no @, lower case."""
-    source: str
-    """Path of the file with the tweets: archive zip, tweets.js, JSON lines, CSV or text."""
+    """Of the character: the account's, or for a mash-up all of them with + between."""
+    sources: tuple[SpecSource, ...]
+    """One, or two or three for a mash-up, in the order of the character's handle."""
     base: str
     """`nano`, or the folder of a causal language model."""
     base_name: str
@@ -59,6 +75,12 @@ class TrainSpec:
     blocked: tuple[str, ...] = ()
     """Words that no sample may have."""
     preset: Preset = "default"
+    opted_out: tuple[str, ...] = ()
+    """Digests of the handles that nobody may train on: a file that names one of them is refused, whatever it was said to be."""
+    salt: str = ""
+    """For the digests."""
+    multilingual: tuple[str, str] | None = None
+    """`base` and `base_name` to take instead when the tweets are not English."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +109,21 @@ class Result:
     kind: str | None = None
     """Name of the error's class in `bot.errors`."""
     counts: Counts | None = None
+    """Of all accounts together."""
+    parts: tuple[Part, ...] = ()
+    """The same of each account."""
+    language: str | None = None
+    """ISO 639 code of the language that most of the texts are in; None where that is not plain, or differs between accounts."""
     profile_handle: str | None = None
+    """As the file names it; None for a mash-up."""
     profile_name: str | None = None
+    """Display name; of a mash-up `A & B`."""
     first_tweet_at: str | None = None
     """ISO 8601, UTC."""
     last_tweet_at: str | None = None
     warning: str | None = None
+    base: str | None = None
+    """What it was trained on: the spec's base, or its base for other languages."""
     base_name: str | None = None
     recipe: dict[str, Any] = field(default_factory=dict)
     heldout_base: float | None = None

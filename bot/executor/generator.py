@@ -190,6 +190,12 @@ class Generator:
         finally:
             self._unanswered -= 1
 
+    async def renew(self) -> None:
+        """Let a new child take over, which knows nothing of what this one keeps in memory. Who waits is answered by the new one."""
+        if self._child is not None:
+            await self._end(self._child, why="it is made anew, to keep nothing of what was forgotten")
+            await self._living_child()
+
     async def close(self) -> None:
         """End the child. Who still waits for it gets a GenerationError."""
         self._closed = True
@@ -244,7 +250,7 @@ class Generator:
                 self._child = _Child(process, file)
             return self._child
 
-    async def _end(self, child: _Child) -> None:
+    async def _end(self, child: _Child, *, why: str | None = None) -> None:
         """Make sure that it is gone, and log what it had to say; once, however many ask for it."""
         async with self._starting:
             if self._child is not child:
@@ -256,7 +262,9 @@ class Generator:
             with child.log as file:
                 file.seek(max(0, file.seek(0, 2) - 4000))
                 said = file.read().decode(errors="replace").strip()
-        if not self._closed:
+        if why is not None:
+            log.info("the process that speaks was ended", why=why)
+        elif not self._closed:
             log.warning("the process that speaks has ended", code=code, said=said)
 
 

@@ -19,7 +19,7 @@ def state_of(kind: str | None) -> State:
         return "failed"
     if issubclass(error, errors.NoSpace):
         return "no_space"
-    return "refused" if issubclass(error, errors.BadInput | errors.SourceError) else "failed"
+    return "refused" if issubclass(error, errors.BadInput | errors.NotAllowed | errors.SourceError) else "failed"
 
 
 def judge(folder: Path, code: int | None, stopped: Stopped | None = None) -> Outcome:

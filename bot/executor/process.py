@@ -31,7 +31,7 @@ def worker_environment(threads: int | None) -> tuple[str, ...]:
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
     } | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
-    secrets = ("DISCORD_TOKEN", "RAY_TOKEN", "RAY_AUTH_TOKEN")
+    secrets = ("DISCORD_TOKEN", "RAY_TOKEN", "RAY_AUTH_TOKEN", "X_BEARER_TOKEN")
     # On a node Ray sets the number of threads to 1, for the CPUs that were asked for.
     without = [word for name in (*secrets, "OMP_NUM_THREADS") for word in ("-u", name)]
     return (*without, *(f"{name}={value}" for name, value in settings.items()))

@@ -6,7 +6,6 @@ imported only when the file has turned out to be usable: a refusal need not wait
 
 import contextlib
 import hashlib
-import json
 import math
 import os
 import shutil
@@ -14,23 +13,23 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from bot import sample
 from bot.errors import MynahError, NoSpace
 from bot.executor import files
 from bot.executor.contract import FAILED, FENCED, NO_SPACE, OK, PREEMPTED, REFUSED, Result, TrainSpec
 from bot.executor.fence import Fence, Superseded
+from bot.executor.material import Material, MaterialReader
 from bot.executor.outcome import state_of
 from bot.executor.progress import ProgressLog, whole_eta
 from bot.tweets import cleaning, dataset
 from bot.tweets.files import read_source
-from bot.tweets.source import Profile, Tweet
 
 if TYPE_CHECKING:
     from bot.lm.base import Base
@@ -39,15 +38,6 @@ if TYPE_CHECKING:
     from bot.lm.verdict import Evaluation
 
 _EXIT_CODES = {"failed": FAILED, "refused": REFUSED, "no_space": NO_SPACE}
-
-
-@dataclass(frozen=True)
-class _Material:
-    """What there is to learn from."""
-
-    profile: Profile
-    cleaned: cleaning.Cleaned
-    dataset: dataset.Dataset
 
 
 class _StopSignal:
@@ -74,6 +64,7 @@ class TrainingAttempt:
         self._stop = _StopSignal()
         self._progress = ProgressLog(folder / files.PROGRESS)
         self._started = time.monotonic()
+        self._base, self._base_name = spec.base, spec.base_name
 
     def run(self) -> None:
         """Do it.
@@ -92,31 +83,24 @@ class TrainingAttempt:
         self._fence.check(self._spec.attempt)
         files.write_result(self._folder, result)
 
-    def _read(self) -> _Material:
-        """Read, clean and split the tweets, keeping the raw ones in `corpus.jsonl`."""
+    def _read(self) -> Material:
+        """Read, clean and split the tweets, keeping the raw ones in `corpus.jsonl`, and choose the base by their language."""
         self._progress.tell("reading")
-        profile, tweets = read_source(Path(self._spec.source))
         with (self._folder / files.CORPUS).open("w", encoding="utf-8") as corpus:
-            cleaned = cleaning.clean(self._recorded(tweets, corpus))
-        self._warn(dataset.check_size(cleaned.counts))
-        self._warn(dataset.size_note(len(cleaned.kept)))
-        split = dataset.split(dataset.newest(cleaned.kept), seed=self._spec.seed)
-        dataset.write_dataset(self._model / files.DATASET, split)
-        return _Material(profile, cleaned, split)
+            material = MaterialReader(self._spec, corpus, lambda share: self._progress.tell("reading", share)).read()
+        for sentence in material.notes:
+            self._warn(sentence)
+        dataset.write_dataset(self._model / files.DATASET, material.dataset)
+        if material.foreign and self._spec.multilingual is not None:
+            self._base, self._base_name = self._spec.multilingual
+        return material
 
-    def _recorded(self, tweets: Iterable[Tweet], corpus: TextIO) -> Iterator[Tweet]:
-        """The same tweets, each written down as it passes."""
-        for number, tweet in enumerate(tweets):
-            corpus.write(json.dumps(asdict(tweet), default=datetime.isoformat) + "\n")
-            self._progress.tell("reading", number / (number + 3000))  # how many there are is not known before the end
-            yield tweet
-
-    def _learn(self, material: _Material) -> Result:
+    def _learn(self, material: Material) -> Result:
         """Train, judge the new model, and write its card: the result, but for the files' hashes."""
         self._progress.tell("loading")
         from bot.lm import base, training  # noqa: PLC0415  # takes seconds: not before the file has turned out to be usable
 
-        loaded = base.load_base(self._spec.base, name=self._spec.base_name)
+        loaded = base.load_base(self._base, name=self._base_name)
         self._stop.leave_at_once = False
         try:
             trained = training.train(
@@ -132,7 +116,7 @@ class TrainingAttempt:
         except training.Preempted:
             sys.exit(PREEMPTED)
         self._stop.leave_at_once = True  # judging takes longer than a stop may, and starts again from the newest checkpoint
-        self._warn(foreign_to_base(trained.heldout_base, loaded.network.shape.vocabulary, self._spec.base_name))
+        self._warn(foreign_to_base(trained.heldout_base, loaded.network.shape.vocabulary, self._base_name))
         evaluated = self._evaluate(loaded, material, trained)
         self._stop.leave_at_once = False
         self._progress.tell("saving")
@@ -151,14 +135,14 @@ class TrainingAttempt:
         self._fence.check(self._spec.attempt)
         return self._stop.came
 
-    def _evaluate(self, loaded: "Base", material: _Material, trained: "Trained") -> "Evaluated":
+    def _evaluate(self, loaded: "Base", material: Material, trained: "Trained") -> "Evaluated":
         """Judge the new model; a sentence joins the warning where it should not be trusted. The same model is judged the same."""
         self._progress.tell("evaluating")
         from bot.lm import evaluation  # noqa: PLC0415  # see above
         from bot.lm.verdict import verdict  # noqa: PLC0415
 
         found = evaluation.measure(loaded, self._model, material.dataset, trained)
-        texts, of_base = evaluation.speak(self._spec.base, self._model, self._between)
+        texts, of_base = evaluation.speak(self._base, self._model, self._between)
         evaluated = evaluation.judge(material.dataset, found, texts, [of_base, *self._rivals()], self._spec.blocked)
         self._warn(verdict(evaluated.evaluation))
         return evaluated
@@ -176,18 +160,15 @@ class TrainingAttempt:
             with contextlib.suppress(FileNotFoundError):  # the character was deleted since
                 yield [kept.text for kept in dataset.read_dataset(Path(path)).train]
 
-    def _write_card(self, material: _Material, trained: "Trained", evaluation: "Evaluation") -> None:
+    def _write_card(self, material: Material, trained: "Trained", evaluation: "Evaluation") -> None:
         from bot.lm.card import Card, render  # noqa: PLC0415
 
-        counts = material.cleaned.counts
         card = Card(
             handle=self._spec.handle,
-            name=material.profile.name or self._spec.handle,
-            base_name=self._spec.base_name,
-            downloaded=counts.downloaded,
-            retweets=counts.retweets,
-            short=counts.short,
-            kept=counts.kept,
+            name=material.name or self._spec.handle,
+            base_name=self._base_name,
+            accounts=material.parts,
+            notes=material.notes,
             evaluation=evaluation,
             steps=trained.steps,
             seconds=trained.seconds,
@@ -198,16 +179,19 @@ class TrainingAttempt:
         )
         (self._model / files.CARD).write_text(render(card), encoding="utf-8")
 
-    def _result(self, material: _Material, trained: "Trained", evaluated: "Evaluated") -> Result:
-        first, last = material.cleaned.first_at, material.cleaned.last_at
+    def _result(self, material: Material, trained: "Trained", evaluated: "Evaluated") -> Result:
+        first, last = material.first_at, material.last_at
         return Result(
-            counts=material.cleaned.counts,
-            profile_handle=material.profile.handle,
-            profile_name=material.profile.name,
+            counts=material.counts,
+            parts=material.parts,
+            language=material.language,
+            profile_handle=material.profile_handle,
+            profile_name=material.name,
             first_tweet_at=first.isoformat() if first else None,
             last_tweet_at=last.isoformat() if last else None,
             warning=self._progress.note,
-            base_name=self._spec.base_name,
+            base=self._base,
+            base_name=self._base_name,
             recipe=asdict(trained.recipe),
             heldout_base=trained.heldout_base,
             heldout_model=trained.heldout_model,

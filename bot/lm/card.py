@@ -10,6 +10,8 @@ from typing import Any
 import regex
 
 from bot.lm.verdict import Evaluation, verdict
+from bot.tweets.dataset import Part
+from bot.tweets.language import name_of
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,10 @@ class Card:
     handle: str
     """Without @."""
     name: str
-    """Display name."""
+    """Display name; of a mash-up `A & B`."""
     base_name: str
-    downloaded: int
-    retweets: int
-    short: int
-    kept: int
+    accounts: tuple[Part, ...]
+    """Whose tweets it was taught: one, or two or three for a mash-up."""
     evaluation: Evaluation
     steps: int
     seconds: float
@@ -32,38 +32,41 @@ class Card:
     dataset_sha256: str
     trained_at: datetime
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """Sentences that whoever uses the model should read."""
+
+    @property
+    def is_mash_up(self) -> bool:
+        """Whether it learnt from more than one account."""
+        return len(self.accounts) > 1
 
 
 def render(card: Card) -> str:
     """The card as README.md."""
-    name, handle, base = escape(card.name), escape(card.handle), escape(card.base_name)
+    name, handles, base = escape(card.name), escape(_handles(card)), escape(card.base_name)
+    bot, vouches, a_person_s = ("CYBORG", "vouch", "several people's") if card.is_mash_up else ("BOT", "vouches", "a person's")
     settings = "\n".join(f"| {escape(str(k))} | {escape(str(v))} |" for k, v in card.recipe.items())
     return f"""---
 {_front_matter(card)}
 ---
 
 <div style="text-align: center; line-height: 1.5">
-  <div style="font-weight: 800">🤖 AI BOT 🤖</div>
+  <div style="font-weight: 800">🤖 AI {bot} 🤖</div>
   <div style="font-weight: 800">{html.escape(_line(card.name))}</div>
-  <div>@{html.escape(_line(card.handle))}</div>
+  <div>{html.escape(_line(_handles(card)))}</div>
 </div>
 
-{_warning(card.evaluation)}This model writes short texts in the manner of @{handle}. A machine makes them up: {name} wrote none of them
-and vouches for none of them.
+{_warning(card.evaluation)}This model writes short texts in the manner of {handles}. A machine makes them up: {name} wrote none
+of them and {vouches} for none of them.
 
 ## How it works
 
-Mynah reads a person's tweets, cleans them, sets a part of them aside, and teaches the rest to a language model that already knows the
+Mynah reads {a_person_s} tweets, cleans them, sets a part of them aside, and teaches the rest to a language model that already knows the
 language. What is learnt is kept in a few megabytes beside the unchanged base.
 
 ## Training data
 
-| Data | {name} |
-| --- | --- |
-| Tweets downloaded | {card.downloaded} |
-| Retweets | {card.retweets} |
-| Short tweets | {card.short} |
-| Tweets kept | {card.kept} |
+{_training_data(card)}
 
 Fingerprint of the cleaned tweets (SHA-256): `{html.escape(_line(card.dataset_sha256))}`
 
@@ -98,6 +101,27 @@ or `/say` in a Discord server where Mynah is. The same seed gives the same text 
 
 Made with Mynah, after the idea of [huggingtweets](https://github.com/borisdayma/huggingtweets) by Boris Dayma.
 """
+
+
+def _handles(card: Card) -> str:
+    return " & ".join(f"@{part.handle}" for part in card.accounts)
+
+
+def _training_data(card: Card) -> str:
+    """The count table, a column for each account, and what there is to say of it."""
+    rows: list[tuple[str, list[str]]] = [
+        ("Data", [escape(part.name or part.handle) for part in card.accounts]),
+        ("---", ["---" for _ in card.accounts]),
+        ("Tweets downloaded", [str(part.counts.downloaded) for part in card.accounts]),
+        ("Retweets", [str(part.counts.retweets) for part in card.accounts]),
+        ("Short tweets", [str(part.counts.short) for part in card.accounts]),
+        ("Tweets kept", [str(part.counts.kept) for part in card.accounts]),
+        ("Language", [name_of(part.language) if part.language else "not plain" for part in card.accounts]),
+    ]
+    if card.is_mash_up:
+        rows.append(("Times taught in an epoch", [str(part.repeats) for part in card.accounts]))
+    table = "\n".join(f"| {' | '.join([title, *cells])} |" for title, cells in rows)
+    return "\n\n".join([table, *(escape(note) for note in card.notes)])
 
 
 def _warning(e: Evaluation) -> str:
@@ -151,8 +175,10 @@ def escape(text: str) -> str:
 
 def _front_matter(card: Card) -> str:
     # JSON is YAML too, and quotes every name safely.
+    languages = sorted({part.language for part in card.accounts if part.language})
     fields = {
         "base_model": card.base_name,
+        **({"language": languages} if languages else {}),
         "library_name": "peft",
         "pipeline_tag": "text-generation",
         "tags": ["mynah", "tweets", "ai-generated"],
@@ -166,4 +192,5 @@ def _line(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    return "".join(regex.findall(r"\w", text))
+    """What of a handle may stand in a command: nothing that a shell or `mynah` would take for more than a name."""
+    return "".join(regex.findall(r"\w|(?<=\w)[.@+-](?=\w)", text))

@@ -85,10 +85,14 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, cache: Tensor, slots: Tensor, len
     return out
 
 
+def were_built() -> bool:
+    """Whether there is a library."""
+    return bool(_files())
+
+
 def are_usable() -> bool:
     """Whether the library was built, and this processor can do it."""
-    files = _files()
-    return bool(files) and bool(_library().mynah_supported())
+    return were_built() and bool(_library().mynah_supported())
 
 
 def _files() -> Sequence[Path]:

@@ -93,7 +93,7 @@ def plan(base: Base, dataset: Dataset, overrides: Mapping[str, Any] | None = Non
     Raises:
         BadInput: an override names no field of a recipe.
     """
-    taught = rows(base, dataset.train)
+    taught = rows(base, dataset.epoch)
     tokens = sum(len(row.inputs) for row in taught)
     layers, on_gpu = base.network.shape.layers, base.device.type == "cuda"
     recipe = default_recipe(base.parameters, layers, tokens, len(taught), preset=preset, on_gpu=on_gpu)
@@ -138,7 +138,7 @@ def train(
 class _Training:
     def __init__(self, base: Base, dataset: Dataset, recipe: Recipe, seed: int, checkpoints: Checkpoints) -> None:
         self.base, self.recipe, self.seed, self.checkpoints = base, recipe, seed, checkpoints
-        taught, heldout = rows(base, dataset.train), rows(base, dataset.heldout)
+        taught, heldout = rows(base, dataset.epoch), rows(base, dataset.heldout)
         if not taught or not heldout:
             found = f"{len(taught)} to learn from and {len(heldout)} held out"
             raise TooLittleText(f"Training needs tweets to learn from and some to hold out, and has {found}.")

@@ -11,13 +11,15 @@ from html.entities import html5
 
 import regex
 
-from bot.tweets.links import LINK, remove_links
+from bot.tweets.links import LINK, may_have_link, remove_links
+from bot.tweets.newest import Newest
+from bot.tweets.seen import Seen
 from bot.tweets.source import Tweet
 
 MIN_WORDS = 3
 """A tweet of fewer is short."""
 EAST_ASIAN_LETTERS_PER_WORD = 2
-"""Of Japanese, Chinese and Korean, whose words are short or stand without spaces."""
+"""Of Japanese and Chinese, which write no spaces, and of Korean words in other languages' texts."""
 THAI_LETTERS_PER_WORD = 4
 """Of Thai, Lao, Khmer and Burmese, which write vowels and tones as letters of their own."""
 
@@ -31,6 +33,7 @@ _LINK = regex.compile(LINK)
 _CUT = regex.compile(rf"…(?:\s*(?P<link>{LINK}))?\Z")
 _LAST_WORD = regex.compile(r"(?<!\S)\S+\Z")
 _EAST_ASIAN = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\uAC00-\uD7A3]")
+_KOREAN = "ko"
 _THAI = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
 
 
@@ -59,6 +62,8 @@ class Kept:
     cut: bool = False
     """Its end is missing, so it teaches no ending."""
     created_at: datetime | None = None
+    repeats: int = 1
+    """How often it is taught in an epoch."""
 
 
 @dataclass(frozen=True)
@@ -67,47 +72,70 @@ class Cleaned:
 
     counts: Counts
     kept: tuple[Kept, ...]
-    """Each taught text once, in the order of the source."""
+    """Each taught text once, in the order of the source: all of them, or the newest."""
     first_at: datetime | None
     """When the oldest kept tweet was written, as far as the source says."""
     last_at: datetime | None
 
 
-def clean(tweets: Iterable[Tweet]) -> Cleaned:
-    """Count and clean."""
-    downloaded = retweets = short = duplicates = cut = 0
-    kept: dict[str, Kept] = {}
+def clean(tweets: Iterable[Tweet], *, most: int | None = None, language: str | None = None) -> Cleaned:
+    """Count and clean, giving the newest `most` of the texts that may be taught; those before cost 32 bytes of memory each.
+
+    `language`: the ISO 639 code of the account's, where it is known.
+    """
+    tally = _Tally(language, most)
     for tweet in tweets:
-        downloaded += 1
+        tally.add(tweet)
+    return tally.result()
+
+
+class _Tally:
+    """What has been counted so far."""
+
+    def __init__(self, language: str | None, most: int | None) -> None:
+        self._language = language
+        self._newest: Newest[Kept] = Newest(most)
+        self._seen = Seen()
+        self._downloaded = self._retweets = self._short = self._duplicates = self._cut = self._characters = 0
+        self._first_at: datetime | None = None
+        self._last_at: datetime | None = None
+
+    def add(self, tweet: Tweet) -> None:
+        self._downloaded += 1
         if is_retweet(tweet):
-            retweets += 1
-            continue
-        text, is_cut = clean_text(tweet.text, truncated=tweet.truncated)
+            self._retweets += 1
+            return
+        text, is_cut = clean_text(tweet.text, truncated=tweet.truncated, language=self._language)
         if not text:
-            short += 1
-            continue
-        cut += is_cut
-        if (key := text.casefold()) in kept:
-            duplicates += 1
-        else:
-            kept[key] = Kept(text, is_cut, tweet.created_at)
-    counts = Counts(
-        downloaded=downloaded,
-        retweets=retweets,
-        short=short,
-        kept=len(kept) + duplicates,
-        duplicates=duplicates,
-        cut=cut,
-        characters=sum(len(one.text) for one in kept.values()),
-    )
-    times = [one.created_at for one in kept.values() if one.created_at is not None]
-    return Cleaned(counts, tuple(kept.values()), min(times, default=None), max(times, default=None))
+            self._short += 1
+            return
+        self._cut += is_cut
+        if not self._seen.add(text):
+            self._duplicates += 1
+            return
+        self._characters += len(text)
+        self._newest.add(Kept(text, is_cut, tweet.created_at), tweet.created_at)
+        if tweet.created_at is not None:
+            self._first_at = min(self._first_at or tweet.created_at, tweet.created_at)
+            self._last_at = max(self._last_at or tweet.created_at, tweet.created_at)
+
+    def result(self) -> Cleaned:
+        counts = Counts(
+            downloaded=self._downloaded,
+            retweets=self._retweets,
+            short=self._short,
+            kept=len(self._seen) + self._duplicates,
+            duplicates=self._duplicates,
+            cut=self._cut,
+            characters=self._characters,
+        )
+        return Cleaned(counts, self._newest.chosen(), self._first_at, self._last_at)
 
 
-def clean_text(text: str, *, truncated: bool = False) -> tuple[str, bool]:
-    """The text as it is taught, empty when it is short, and whether the API cut its end off."""
+def clean_text(text: str, *, truncated: bool = False, language: str | None = None) -> tuple[str, bool]:
+    """The text as it is taught, empty when it is short, and whether the API cut its end off. `language`: of the account, where known."""
     text, cut = mend_cut(drop_invisible(unescape(text)), truncated=truncated)
-    if is_short(text):
+    if is_short(text, language):
         return "", cut
     text = one_line(remove_links(text))
     return text.rstrip(" …") if cut else text, cut
@@ -120,7 +148,7 @@ def is_retweet(tweet: Tweet) -> bool:
 
 def unescape(text: str) -> str:
     """Each HTML entity decoded once. `AT&T` and `&copy2` are none: an entity ends with a semicolon."""
-    return _ENTITY.sub(_decode, text)
+    return text if "&" not in text else _ENTITY.sub(_decode, text)
 
 
 def _decode(entity: regex.Match[str]) -> str:
@@ -130,7 +158,7 @@ def _decode(entity: regex.Match[str]) -> str:
 
 def drop_invisible(text: str) -> str:
     """Without letters that nobody sees and that would turn, hide or break what follows them."""
-    return _INVISIBLE.sub("", text)
+    return text if text.isascii() and text.isprintable() else _INVISIBLE.sub("", text)
 
 
 def mend_cut(text: str, *, truncated: bool = False) -> tuple[str, bool]:
@@ -139,7 +167,7 @@ def mend_cut(text: str, *, truncated: bool = False) -> tuple[str, bool]:
     It is the API's when the source says so, or when the text is as long as the API's limits of 140 and 280 leave it: with a link behind the
     …, whole emoji count double, so that it may look shorter. Where words have no spaces between them nothing more is removed.
     """
-    match = _CUT.search(text.rstrip())
+    match = _CUT.search(text.rstrip()) if "…" in text else None
     if match is None or not (truncated or _is_api_length(len(text), has_link=match["link"] is not None)):
         return text, False
     head = text[: match.start()]
@@ -158,15 +186,21 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def is_short(text: str) -> bool:
+def is_short(text: str, language: str | None = None) -> bool:
     """Too little to learn from: fewer than three words, mentions and links not counted."""
-    return count_words(text) < MIN_WORDS
+    return count_words(text, language) < MIN_WORDS
 
 
-def count_words(text: str) -> int:
-    """Words that are no mention and no link; letters stand for words where a language writes no spaces."""
-    text = _LINK.sub(" ", text)
+def count_words(text: str, language: str | None = None) -> int:
+    """Words that are no mention and no link; letters stand for words where a language writes no spaces.
+
+    Korean parts its words by spaces, and so they are counted when the account is known to write Korean; a word of it in another language's
+    text is counted by its letters.
+    """
+    text = _LINK.sub(" ", text) if may_have_link(text) else text
     words = [word for word in text.split() if not word.lower().startswith(("http", "@", "\uff20"))]
+    if language == _KOREAN or text.isascii():
+        return len(words)
     east_asian = len(_EAST_ASIAN.findall(text))
     thai = len(_THAI.findall(text))
     if not east_asian and not thai:

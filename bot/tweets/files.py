@@ -7,15 +7,18 @@ from pathlib import Path
 from bot.errors import BadInput, BrokenArchive
 from bot.tweets.archive import read_archive
 from bot.tweets.jsontext import array_records, assigned_name, line_records
+from bot.tweets.members import Members
+from bot.tweets.outbox import find_outbox, is_outbox, read_outbox, read_tar, read_zip
 from bot.tweets.reading import NEXT_STEP, Stream, encoding_of, lines, open_stream
 from bot.tweets.records import Record, to_profile, to_tweet, unwrap
 from bot.tweets.source import Profile, Tweet
 from bot.tweets.tables import find_delimiter, table_records
+from bot.tweets.tars import is_tar
 
 Reader = Callable[[Stream], Iterator[Record]]
 
-MAX_TWEETS = 1_000_000
-MAX_FILE_BYTES = 2 << 30
+MAX_TWEETS = 5_000_000
+MAX_FILE_BYTES = 12 << 30
 HEAD_BYTES = 1 << 16
 
 _TEXT_SUFFIXES = {".txt", ".text", ""}
@@ -54,12 +57,20 @@ def read_source(path: Path, *, file_name: str | None = None) -> tuple[Profile, I
     with path.open("rb") as file:
         head = file.read(HEAD_BYTES)
     if head.startswith(_ZIP):
-        profile, tweets = read_archive(path, name)
+        profile, tweets = _read_zip(path, name)
+    elif is_tar(path):
+        profile, tweets = read_tar(path, name)
     else:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise BadInput(f"{name} is larger than {MAX_FILE_BYTES >> 20:,} MiB; send a part of it.")
         profile, tweets = _read_text_file(path, name, head)
     return profile, _limited(tweets, name)
+
+
+def _read_zip(path: Path, name: str) -> tuple[Profile, Iterator[Tweet]]:
+    with Members(path, name) as members:
+        outbox = find_outbox(members.names)
+    return read_zip(path, name, outbox) if outbox else read_archive(path, name)
 
 
 def _limited(tweets: Iterator[Tweet], name: str) -> Iterator[Tweet]:
@@ -78,6 +89,8 @@ def _read_text_file(path: Path, name: str, head: bytes) -> tuple[Profile, Iterat
         raise BadInput(f"{name} is empty; {NEXT_STEP}")
     if _WEB_PAGE.match(text):
         raise BadInput(f"{name} is a web page; {NEXT_STEP}")
+    if is_outbox(text):
+        return read_outbox(path, name)
     reader = _choose_reader(text, suffix)
     if reader is None:
         raise BadInput(f"{name} is no file of tweets that Mynah knows; {NEXT_STEP}")
@@ -122,6 +135,12 @@ def _text_records(stream: Stream) -> Iterator[Record]:
 
 
 def _tweets(path: Path, name: str, reader: Reader) -> Iterator[Tweet]:
+    author: str | None = None
     with open_stream(path, name) as stream:
-        for where, record in reader(stream):
-            yield to_tweet(unwrap(record), where)
+        for where, item in reader(stream):
+            record = unwrap(item)
+            named = to_profile(record).handle
+            if named and author and named.lower() != author.lower():
+                raise BadInput(f"{where} is by @{named} and those before by @{author}: give the tweets of one account at a time.")
+            author = author or named
+            yield to_tweet(record, where)

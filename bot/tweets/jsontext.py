@@ -48,11 +48,26 @@ def array_records(stream: Stream, *, kinds: Sequence[str] = OWN_TWEETS) -> Itera
     window.position = window.text.find("[") + 1
     if not window.position:
         raise BrokenArchive(f"{stream.name} holds no list of tweets; {NEXT_STEP}")
-    count = 0
-    while (item := window.next_item(count)) is not None:
-        count += 1
-        yield f"Tweet {count:,} of {stream.name}", item
+    yield from window.items()
     window.expect_end()
+
+
+def member_records(stream: Stream, name: str) -> Iterator[Record]:
+    """The objects of the array that stands under `name`, near its beginning, in the one object in `stream`.
+
+    Raises:
+        BrokenArchive: no such array, or one that is damaged or cut short.
+        BadInput: bytes that are no text.
+    """
+    window = _Window(stream)
+    window.fill()
+    start = re.search(rf'"{name}"\s*:\s*\[', window.text)
+    if start is None:
+        raise BrokenArchive(f"{stream.name} holds no list of posts under {name!r}; {_AGAIN}")
+    window.position = start.end()
+    yield from window.items()
+    while window.fill():  # so that a zip's checksum is looked at
+        window.position = len(window.text)
 
 
 class _Window:
@@ -71,6 +86,13 @@ class _Window:
         self.text = self.text[self.position :] + piece
         self.position = 0
         return bool(piece)
+
+    def items(self) -> Iterator[Record]:
+        """The objects up to the end of the array."""
+        count = 0
+        while (item := self.next_item(count)) is not None:
+            count += 1
+            yield f"Tweet {count:,} of {self.name}", item
 
     def next_item(self, count: int) -> dict[str, object] | None:
         """The next object, or None where the array ends; `count` have been read."""

@@ -22,7 +22,7 @@ MAX_MEMBERS = 300_000
 """X archives hold one member per picture; the largest that are known have some 100,000."""
 MAX_LIST_BYTES = 32 * MIB
 """Of the zip's list of members, which is read at once."""
-MAX_READ_BYTES = 2048 * MIB
+MAX_READ_BYTES = 12 * 1024 * MIB
 """Unpacked, of all members that are read."""
 MAX_RATIO = 400
 """Unpacked to packed. Tweets have 8 to 15."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from discord.app_commands import Choice
 
-from bot import messages
+from bot import messages, timetable
 from bot.client import Interaction
 from bot.wording import persona_name
 from cogs.ui import zones
@@ -58,7 +58,7 @@ async def schedules(interaction: Interaction, current: str) -> list[Choice[int]]
     """The server's schedules."""
     app, guild_id = interaction.client.app, guild_of(interaction)
     handles = {c.id: c.handle for c in await app.characters.list(guild_id)}
-    lines = [(messages.schedule_choice(s, handles.get(s.character_id, "?")), s.id) for s in await app.scheduler.list(guild_id)]
+    lines = [(timetable.choice(s, handles.get(s.character_id, "?")), s.id) for s in await app.scheduler.list(guild_id)]
     return _choices((line, number) for line, number in lines if _fits(current, line))
 
 

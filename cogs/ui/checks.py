@@ -2,6 +2,8 @@
 
 from typing import TypedDict
 
+import discord
+
 from bot.client import Interaction
 from bot.errors import NotAllowed
 
@@ -41,14 +43,30 @@ def guild_of(interaction: Interaction) -> int:
     return interaction.guild_id
 
 
+def writable(channel: discord.TextChannel) -> None:
+    """Only a channel in which Mynah may write.
+
+    Raises:
+        NotAllowed: it may not.
+    """
+    given = channel.permissions_for(channel.guild.me)
+    if not (given.view_channel and given.send_messages):
+        raise NotAllowed(f"Mynah may not write in <#{channel.id}>: give it View Channel and Send Messages there first.")
+
+
 def owner_or_manager(interaction: Interaction, owner_id: int) -> None:
     """Only the one who asked for a thing, or who may manage the server, goes on.
 
     Raises:
         NotAllowed: neither.
     """
-    if interaction.user.id != owner_id and not interaction.permissions.manage_guild:
+    if interaction.user.id != owner_id and not manages(interaction):
         raise NotAllowed(f"Only <@{owner_id}>, who asked for it, or somebody with Manage Server may do that.")
+
+
+def manages(interaction: Interaction) -> bool:
+    """Whether they may manage the server."""
+    return interaction.permissions.manage_guild
 
 
 def manager(interaction: Interaction) -> None:
@@ -57,5 +75,5 @@ def manager(interaction: Interaction) -> None:
     Raises:
         NotAllowed: they may not.
     """
-    if not interaction.permissions.manage_guild:
+    if not manages(interaction):
         raise NotAllowed("Only somebody with Manage Server may do that.")

@@ -1,11 +1,17 @@
 """Options that are checked before a command sees them."""
 
+from typing import Any
+
 from discord import app_commands
+from discord.app_commands import Choice
 
 from bot.client import Interaction, MynahBot
 from bot.handles import normalise
+from bot.intake import SERVICES, Service
+from bot.questions import CLAIMS
 from bot.when import parse_quiet, parse_when
 from cogs.ui import zones
+from storage.requests import Claim
 
 
 class Handle(app_commands.Transformer[MynahBot]):
@@ -38,3 +44,29 @@ class Quiet(app_commands.Transformer[MynahBot]):
     async def transform(self, _: Interaction, value: str, /) -> str:
         """Raises BadInput."""
         return parse_quiet(value)
+
+
+class Consent(app_commands.Transformer[MynahBot]):
+    """What entitles a member to learn from an account."""
+
+    @property
+    def choices(self) -> list[Choice[Any]]:
+        """As they read on the buttons of the question."""
+        return [Choice(name=one, value=claim) for claim, (one, _, _) in CLAIMS.items()]
+
+    async def transform(self, _: Interaction, value: Claim, /) -> Claim:
+        """Discord takes only what is offered."""
+        return value
+
+
+class Source(app_commands.Transformer[MynahBot]):
+    """Where tweets are read from."""
+
+    @property
+    def choices(self) -> list[Choice[Any]]:
+        """By the names that people know."""
+        return [Choice(name=name, value=service) for service, name in SERVICES.items()]
+
+    async def transform(self, _: Interaction, value: Service, /) -> Service:
+        """Discord takes only what is offered."""
+        return value

@@ -10,19 +10,20 @@ from bot.tree import guarded
 
 
 class Press(discord.ui.DynamicItem[discord.ui.Button[Any]], template=r"(?!)"):
-    """A button of a message. A subclass names its `template`, with a group `key`, and says what a press does.
+    """A button of a message. A subclass names its `template`, with a group `key`, and says what a press does; `match` has its other groups.
 
     `template` is a regular expression for the custom ids that `bot.messages` gives; this class itself matches none.
     """
 
-    def __init__(self, item: discord.ui.Button[Any], key: str) -> None:
+    def __init__(self, item: discord.ui.Button[Any], match: re.Match[str]) -> None:
         super().__init__(item)
-        self.key = key
+        self.match = match
+        self.key = match["key"]
 
     @classmethod
     async def from_custom_id(cls, _: discord.Interaction[Any], item: discord.ui.Item[Any], match: re.Match[str], /) -> Self:
         """Made anew for each press."""
-        return cls(cast("discord.ui.Button[Any]", item), match["key"])  # only buttons have these ids
+        return cls(cast("discord.ui.Button[Any]", item), match)  # only buttons have these ids
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Errors end where those of commands do."""

@@ -18,6 +18,11 @@ ALTER TABLE jobs ADD COLUMN
 ALTER TABLE corpora ADD COLUMN
     language   TEXT; -- ISO 639 code of most of the kept texts; NULL = not known
 
+ALTER TABLE posts ADD COLUMN
+    handle     TEXT; -- whose words they are, once their character is gone; NULL = character_id says
+ALTER TABLE posts ADD COLUMN
+    erasure_id INTEGER REFERENCES erasures (id); -- forgotten while it was on its way: once its message is known, that goes too, and this row
+
 -- Who said what about whose tweets they are, before anything was trained on them.
 CREATE TABLE consents (
     id         INTEGER PRIMARY KEY, -- in the order they were given
@@ -62,7 +67,7 @@ CREATE TABLE guilds (
 
 -- Accounts that nobody may train on, in every server. Only a digest is kept: the name can be compared and not read.
 CREATE TABLE opt_outs (
-    digest     TEXT PRIMARY KEY, -- hex of scrypt of the handle, salted with the fact 'privacy_salt'
+    digest     TEXT PRIMARY KEY, -- hex of scrypt of the handle, salted with one of the fact 'privacy_salts'
     user_id    INTEGER NOT NULL, -- Discord user who asked for it, and may take it back; 0 = the operator
     created_at TEXT NOT NULL     -- when
 ) STRICT;
@@ -73,8 +78,9 @@ CREATE TABLE erasures (
     digest      TEXT NOT NULL,    -- of the handle, as in opt_outs; of 'user:<id>' for a Discord user
     guild_id    INTEGER NOT NULL, -- where it was asked for; 0 = the shell
     user_id     INTEGER NOT NULL, -- who asked for it; 0 = the operator
-    statement   TEXT NOT NULL,    -- why they may: own, manager, trainer, operator
+    statement   TEXT NOT NULL,    -- why they may: own, operator; manager = in their server only
     receipt     TEXT NOT NULL CHECK (json_valid(receipt)), -- JSON: what was deleted, as numbers; no names, no texts
+    todo        TEXT CHECK (todo IS NULL OR json_valid(todo)), -- JSON: folders that may still be there, by their numbers; NULL = they are gone, and the copies are clean
     created_at  TEXT NOT NULL,    -- when it was asked for
     finished_at TEXT              -- when the last message had been tried; NULL = some are left
 ) STRICT;
@@ -83,7 +89,8 @@ CREATE INDEX erasures_by_digest ON erasures (digest);
 CREATE TABLE erasure_messages (
     erasure_id INTEGER NOT NULL REFERENCES erasures (id) ON DELETE CASCADE, -- for which
     channel_id INTEGER NOT NULL, -- where the message stands
-    message_id INTEGER NOT NULL, -- which
+    message_id INTEGER NOT NULL, -- which; below 0: that of a post (the number without the sign) that nobody can find
+    recipient_id INTEGER,        -- Discord user to whom it went alone (channel_id is 0 then); NULL = it stands in the channel
     state      TEXT NOT NULL CHECK (state IN ('due', 'gone', 'unreachable')), -- unreachable = the channel or the right to delete in it is gone
     PRIMARY KEY (erasure_id, channel_id, message_id)
 ) STRICT;

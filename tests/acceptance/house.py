@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from bot.localdiscord import File, Message, Person, Reply, Server, World
+from bot.localdiscord import File, Message, Permissions, Person, Reply, Server, World
 from bot.localdiscord.objects import Application, Channel, Guild
 from tests.discord.checked import checked_world
 
@@ -74,7 +74,14 @@ class House:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     async def train(self, handle: str, content: bytes, name: str = "tweets.jsonl", person: Person | None = None) -> Reply:
-        return await (person or self.alice).slash("train", {"handle": handle, "archive": File(name, content)}, channel=self.channel)
+        """As somebody who says with the command what entitles them."""
+        values = {"handle": handle, "archive": File(name, content), "consent": "public"}
+        return await (person or self.alice).slash("train", values, channel=self.channel)
+
+    def make_manager(self, person: Person) -> None:
+        """Give somebody Manage Server."""
+        role = self.world.add_role(self.guild, "Keepers", permissions=int(Permissions.MANAGE_GUILD))
+        self.world.give_role(self.guild, self.guild.members[person.id], role)
 
     async def result(self, *, after: Message, timeout: float = TRAIN_S) -> Message:  # noqa: ASYNC109 -- real time, as Person.wait_for
         """The message that tells how a training ended."""

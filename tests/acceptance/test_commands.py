@@ -60,9 +60,8 @@ async def test_the_sentence_of_a_count_that_is_too_high(trained: Path) -> None:
 
 async def test_schedules_are_added_listed_and_removed(trained: Path) -> None:
     async with open_house(trained) as house:
-        keeper = house.world.people["alice"]
-        role = house.world.add_role(house.guild, "Keepers", permissions=1 << 5)
-        house.world.give_role(house.guild, house.guild.members[keeper.id], role)
+        keeper = house.alice
+        house.make_manager(keeper)
         zones = await keeper.autocomplete("schedule add", {"zone": "berl"}, focused="zone", channel=house.channel)
         assert "Europe/Berlin" in [choice.value for choice in zones]
         values = {"character": "ferry", "when": "every day at 9:00", "zone": "Europe/Berlin"}

@@ -4,13 +4,17 @@ import re
 from pathlib import Path
 
 from bot import sample
+from bot.localdiscord import File
 from tests.acceptance.house import open_house, some_tweets
 
 
 async def test_train_and_say(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
-        reply = await house.train(f"@{sample.HANDLE.upper()}", some_tweets())
-        progress = await reply.done(20)
+        values = {"handle": f"@{sample.HANDLE.upper()}", "archive": File("tweets.jsonl", some_tweets())}
+        question = await (await house.alice.slash("train", values, channel=house.channel)).done(20)
+        assert "What entitles you" in question.content
+        await house.alice.click(question, "An organisation, a bot or a fictional character")
+        progress = await house.alice.wait_for(house.channel, lambda now: now.id == question.id and "Queued" in now.content, 20)
         assert sample.HANDLE in progress.content
         assert [button.label for button in progress.buttons] == ["Cancel"]
 

@@ -62,8 +62,7 @@ async def test_each_day_of_a_week_has_its_post(start: datetime, zone: str, when:
     clock = ManualClock(start)
     async with open_house(trained, start=False) as house:
         async with bot_in_here(house, clock):
-            role = house.world.add_role(house.guild, "Keepers", permissions=1 << 5)
-            house.world.give_role(house.guild, house.guild.members[house.alice.id], role)
+            house.make_manager(house.alice)
             values = {"character": "ferry", "when": when, "zone": zone, "prompt": "Today"}
             await (await house.alice.slash("schedule add", values, channel=house.channel)).done(20)
         async with bot_in_here(house, clock) as app:

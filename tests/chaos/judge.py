@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.backups import DATABASE
+from tests.chaos.source import IDS, answers
 from tests.chaos.town import Home
 
 CARD = "can speak now"
+ON_ITS_WAY = ("source\tafter", "file\tbefore mkdir")
+"""Moments at which an answer has come and nothing of it can be on the disk."""
 
 
 @dataclass
@@ -58,7 +61,9 @@ class Verdict:
         )
 
 
-def judge(home: Home, *, asked: Collection[str] = (), perhaps: Collection[str] = (), trained: Collection[str] = ()) -> Verdict:
+def judge(
+    home: Home, *, asked: Collection[str] = (), perhaps: Collection[str] = (), trained: Collection[str] = (), fetched: str | None = None
+) -> Verdict:
     """Look at a home whose bot was stopped in good order.
 
     Args:
@@ -66,6 +71,7 @@ def judge(home: Home, *, asked: Collection[str] = (), perhaps: Collection[str] =
         asked: beginnings of posts that were promised: each stands in the channel once. The due slots of the home join them.
         perhaps: beginnings of posts that nobody was promised: each stands there once or not at all.
         trained: handles that were promised a training.
+        fetched: the moment of the one death, where their tweets came from a source.
     """
     verdict = Verdict()
     with closing(sqlite3.connect(home.data / DATABASE)) as connection:
@@ -76,6 +82,8 @@ def judge(home: Home, *, asked: Collection[str] = (), perhaps: Collection[str] =
         _judge_jobs(home, connection, verdict, trained)
         _judge_posts(home, connection, verdict)
         _judge_files(home, connection, verdict)
+        if fetched is not None:
+            _judge_fetched(home, connection, verdict, fetched)
     spoken = [message.content for message in home.messages() if message.is_webhook]
     for beginning in [*asked, *home.slots]:
         _count(verdict, f"post “{beginning}”", sum(text.startswith(f"{beginning} ") for text in spoken), promised=True)
@@ -142,10 +150,29 @@ def _judge_files(home: Home, connection: sqlite3.Connection, verdict: Verdict) -
     wanted |= {f"corpora/{m['corpus_id']}.jsonl" for m in models}
     found = {path.relative_to(home.data).as_posix() for path in home.data.rglob("*") if path.is_file()}
     found = {name for name in found if not name.startswith((DATABASE, "backups/"))}
+    rooms = connection.execute("SELECT training ->> '$.source_path' FROM requests WHERE state = 'asked'").fetchall()
+    asked = {Path(room).parent for (room,) in rooms}  # their member is asked something and may still answer
+    found = {name for name in found if (home.data / name).parent not in asked}
     verdict.bad += [f"{name} is left over" for name in sorted(found - wanted)]
     verdict.bad += [f"{name} is missing" for name in sorted(wanted - found)]
     for folder in ("jobs", "uploads"):
-        verdict.bad += [f"{folder}/{path.name} is left over" for path in (home.data / folder).glob("*") if path.is_dir()]
+        verdict.bad += [
+            f"{folder}/{path.name} is left over" for path in (home.data / folder).glob("*") if path.is_dir() and path not in asked
+        ]
+
+
+def _judge_fetched(home: Home, connection: sqlite3.Connection, verdict: Verdict, moment: str) -> None:
+    """Each post is in the corpus once and was counted once, and nothing was answered twice but what had not reached the disk at all."""
+    [corpus] = connection.execute("SELECT id FROM corpora ORDER BY id DESC LIMIT 1").fetchone()
+    ids = [json.loads(line)["id"] for line in (home.data / "corpora" / f"{corpus}.jsonl").read_text().splitlines()]
+    if ids != IDS:
+        verdict.lost.append(f"posts: {ids} are in the corpus")
+    counted = connection.execute("SELECT sum(posts), sum(users) FROM spending").fetchone()
+    if tuple(counted) != (len(IDS), 1):
+        verdict.bad.append(f"{counted[0]} posts and {counted[1]} accounts were counted")
+    again = {what: count for what, count in answers(home.answered).items() if count > 1}
+    if again and not (moment.startswith(ON_ITS_WAY) and list(again.values()) == [2]):
+        verdict.twice.append(f"read from the source: {again}")
 
 
 def processes_of(data: Path) -> list[int]:

@@ -53,6 +53,10 @@ async def _a_job(home: Home) -> None:
     await home.queue("heron")
 
 
+async def _an_account(home: Home) -> None:
+    await home.queue("heron", fetched=True)
+
+
 async def _nothing(_: Home) -> None:
     return
 
@@ -66,10 +70,12 @@ ASKED = Plan("enqueue and /say by a person", _nothing, where="interaction", asks
 WORKER = Plan("checkpoint and result, the worker dies", _a_job, where="worker")
 WORKER_AND_BOT = Plan("checkpoint and result, both die", _a_job, where="worker and bot")
 SLOTS = Plan("slots and outbox", _two_slots)
-PLANS = (JOB_AND_SLOT, ASKED, WORKER, WORKER_AND_BOT)
+FETCHED = Plan("an account is fetched page by page", _an_account)
+PLANS = (JOB_AND_SLOT, ASKED, WORKER, WORKER_AND_BOT, FETCHED)
 SYSCALLS = (
     Plan("calls to the kernel: pwrite64", _a_job_and_a_slot, syscall="pwrite64"),
     Plan("calls to the kernel: fdatasync", _a_job_and_a_slot, syscall="fdatasync"),
+    Plan("calls to the kernel: fsync", _an_account, syscall="fsync"),
     Plan("calls to the kernel: sendto", _one_slot, syscall="sendto", every=3),
     Plan("calls to the kernel: recvfrom", _one_slot, syscall="recvfrom", every=3),
 )
@@ -93,7 +99,9 @@ class Asking:
 
     async def ask(self) -> None:
         alice, channel = self._home.town.alice, self._home.channel
-        self._train = await alice.slash("train", {"handle": "@heron", "archive": File("tweets.txt", b"heron")}, channel=channel)
+        self._train = await alice.slash(
+            "train", {"handle": "@heron", "archive": File("tweets.txt", b"heron"), "consent": "own"}, channel=channel
+        )
         self._say = await alice.slash("say", {"character": "wren", "prompt": "said"}, channel=channel)
 
     def answered(self) -> bool:
@@ -128,6 +136,7 @@ async def try_point(home: Home, plan: Plan, number: int) -> Verdict | None:
             await bot.kill(signal.SIGTERM)  # its moments count as well
     status = await bot.ended
     died = status == -signal.SIGKILL or home.note.exists()
+    moment = home.note.read_text(encoding="utf-8") if home.note.exists() else ""
     verdict = Verdict(points=1, kills=1)
     if died:
         verdict.where[_seam(home, plan)] += 1
@@ -136,10 +145,13 @@ async def try_point(home: Home, plan: Plan, number: int) -> Verdict | None:
         await _finish(home, plan, verdict)
     elif status != 0:
         verdict.bad.append(f"it ended by itself with {status}: {home.log[-800:]}")
-    verdict.add(
-        asking.verdict() if plan.asks else judge(home, trained=["heron"] if plan.prepare in (_a_job, _a_job_and_a_slot) else []), "after it"
-    )
+    verdict.add(asking.verdict() if plan.asks else _judged(home, plan, moment), "after it")
     return verdict if died or not verdict.clean else None
+
+
+def _judged(home: Home, plan: Plan, moment: str) -> Verdict:
+    trained = ["heron"] if plan.prepare in (_a_job, _a_job_and_a_slot, _an_account) else []
+    return judge(home, trained=trained, fetched=moment if plan.prepare is _an_account else None)
 
 
 def _seam(home: Home, plan: Plan) -> str:

@@ -130,7 +130,7 @@ class Soak:
 
     async def _train(self, handle: str) -> None:
         """Ask until it is promised."""
-        values = {"handle": f"@{handle}", "archive": File("tweets.txt", handle.encode())}
+        values = {"handle": f"@{handle}", "archive": File("tweets.txt", handle.encode()), "consent": "own"}
         while not await self._asked("train", values, "Learning how", "is being trained"):
             await asyncio.sleep(AGAIN_S)
         self._wanted.trained.append(handle)

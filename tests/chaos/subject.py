@@ -3,8 +3,8 @@
     python -m tests.chaos.subject
 
 reads one JSON object per line (a Start), forks a bot for each, and writes `{"number", "pid"}` at its start and
-`{"number", "ended"}` at its end. Nothing but the two child processes is replaced (worker.py and speaker.py take the place of the model),
-and the waiting times are short.
+`{"number", "ended"}` at its end. Nothing is replaced but the two child processes (worker.py and speaker.py take the place of the model)
+and the source of tweets (source.py), and the waiting times are short.
 """
 
 import asyncio
@@ -20,11 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bot.app
 import bot.client
 import cogs.characters
 import cogs.jobs
+import cogs.privacy
 import cogs.say
 import cogs.schedule
+import cogs.settings
 import cogs.train  # noqa: F401 -- imported once, before the fork
 from bot.config import Settings
 from bot.executor.child import die_with
@@ -34,10 +37,13 @@ from bot.logs import configure_logs
 from bot.posting import Poster
 from bot.service import serve_discord
 from tests.chaos.broken import BROKEN
+from tests.chaos.source import ChaosSource
 from tests.chaos.trap import Trap
 
 SETTLE_S = 0.15
 """How long the local Discord may take to show what it was sent."""
+ANSWERED = "answered"
+"""File beside the home, into which the source of tweets writes what it was asked for."""
 _PR_SET_PTRACER = 0x59616D61
 
 
@@ -76,6 +82,7 @@ def quicken() -> None:
     set_default(Generator, worker="tests.chaos.speaker")
     set_default(Poster, settle_s=SETTLE_S)
     bot.client.LOCAL_READY_S = 0.02
+    vars(bot.app)["make_source"] = lambda _, settings, **__: ChaosSource(settings.mynah_home.parent / ANSWERED)
 
 
 def be_the_bot(start: Start, parent: int) -> None:
@@ -129,6 +136,7 @@ def _set_trap(start: Start) -> None:
     trap.watch_files(Path(start.home))
     trap.watch_database()
     trap.watch_requests()
+    trap.watch_source(ChaosSource)
     trap.watch_interactions()
 
 

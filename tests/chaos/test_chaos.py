@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.__main__ import checkpoints
 from tests.chaos.bots import Bots, bots
 from tests.chaos.judge import Verdict
-from tests.chaos.points import ASKED, JOB_AND_SLOT, SLOTS, SYSCALLS, WORKER, WORKER_AND_BOT, Plan, enumerate_points, has_strace
+from tests.chaos.points import ASKED, FETCHED, JOB_AND_SLOT, SLOTS, SYSCALLS, WORKER, WORKER_AND_BOT, Plan, enumerate_points, has_strace
 from tests.chaos.soak import soak
 
 
@@ -32,6 +32,15 @@ async def test_a_death_at_any_moment(ready: Bots, tmp_path: Path, plan: Plan, st
     assert faultless(verdict)
     assert verdict.kills == verdict.points >= least
     assert all(seam.startswith("worker") for seam in verdict.where) == (plan in {WORKER, WORKER_AND_BOT})
+
+
+@pytest.mark.fault(1)
+async def test_a_death_while_an_account_is_fetched(ready: Bots, tmp_path: Path) -> None:
+    """A bot that is killed while it fetches an account loses no page, has none paid for twice once it is kept, and counts each once."""
+    verdict = await enumerate_points(ready, tmp_path, [FETCHED], step=7)
+    assert faultless(verdict)
+    assert verdict.kills == verdict.points >= 10
+    assert verdict.where["source"] >= 1
 
 
 @pytest.mark.fault(1)

@@ -16,10 +16,13 @@ from bot.config import Settings
 from bot.jobs import JobQueue
 from bot.localdiscord import Message, Server, World, serve
 from bot.localdiscord.objects import Application, Channel, Guild
+from bot.privacy import Privacy
 from storage.characters import SHELL, CharacterStore
 from storage.database import Database
+from storage.jobs import Material, Training
 from storage.schedules import ScheduleStore
 from tests.chaos.bots import Bot, Bots
+from tests.chaos.subject import ANSWERED
 
 SPEAKER = "wren"
 """The character that can speak in every home from the start."""
@@ -54,6 +57,11 @@ class Home:
         return self.folder / "moment"
 
     @property
+    def answered(self) -> Path:
+        """Says what the source of tweets was asked for."""
+        return self.folder / ANSWERED
+
+    @property
     def log(self) -> str:
         return (self.folder / "bot.log").read_text(encoding="utf-8", errors="replace")
 
@@ -67,26 +75,25 @@ class Home:
             connection.row_factory = sqlite3.Row
             return connection.execute(sql, parameters).fetchall()
 
-    async def queue(self, *handles: str, guild_id: int | None = None) -> None:
-        """Jobs that were asked for before the bot starts."""
+    async def queue(self, *handles: str, guild_id: int | None = None, fetched: bool = False) -> None:
+        """Jobs that were asked for before the bot starts: of files, or of accounts whose tweets are still to be fetched."""
         async with self._database() as database:
             settings = Settings(_env_file=None, mynah_home=self.data, jobs_per_member=100_000, jobs_per_server=100_000)
-            queue = JobQueue(database=database, settings=settings, clock=SystemClock())
+            clock = SystemClock()
+            queue = JobQueue(database=database, settings=settings, clock=clock, privacy=Privacy(database=database, clock=clock))
             for handle in handles:
-                source = self.data / "uploads" / f"of-{handle}" / "tweets.txt"
-                source.parent.mkdir(parents=True)
-                source.write_text(handle)
+                path = self.data / "uploads" / f"of-{handle}" / ("x.jsonl" if fetched else "tweets.txt")
+                if not fetched:
+                    path.parent.mkdir(parents=True)
+                    path.write_text(handle)
+                material = Material(handle, "x" if fetched else "file", path.name, path.name)
                 await queue.enqueue(
+                    Training(handle, (material,), str(path), "nano", "nano", seed=1),
                     guild_id=self.guild.id if guild_id is None else guild_id,
                     channel_id=self.channel.id,
                     user_id=1,
-                    handle=handle,
-                    source_path=str(source),
-                    file_name="tweets.txt",
-                    base="nano",
-                    base_name="nano",
-                    seed=1,
                     dedupe_key=f"before:{handle}",
+                    basis="public",
                 )
 
     async def let_slots_come(self, count: int) -> None:

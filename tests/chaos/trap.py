@@ -1,7 +1,7 @@
 """Inside a process under test: count the moments at which a crash could matter, and die by SIGKILL at the one that was asked for.
 
 Moments are: before each statement that writes to SQLite and after each commit, before each change of a file and after each rename, before
-each request leaves and after its answer has come. It needs no tracer and no preloaded library.
+each request leaves and after its answer has come; requests to a source of tweets among them. It needs no tracer and no preloaded library.
 """
 
 import functools
@@ -101,6 +101,21 @@ class Trap:
             return response
 
         aiohttp.ClientSession._request = watched  # type: ignore[assignment, method-assign]
+
+    def watch_source(self, source: type[Any]) -> None:
+        """What a source of tweets is asked for, and its answers, are moments."""
+        for name in ("profile", "page"):
+            setattr(source, name, self._watched_question(name, getattr(source, name)))
+
+    def _watched_question(self, name: str, question: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(question)
+        async def watched(*arguments: Any, **named: Any) -> Any:
+            self.reach("source", f"before {name}")
+            answer = await question(*arguments, **named)
+            self.reach("source", f"after {name}")
+            return answer
+
+        return watched
 
     def watch_interactions(self) -> None:
         """The arrival of an interaction is a moment, and arms the trap."""

@@ -5,7 +5,6 @@ only; CHAOS_VICTIM says whether alone or with the bot.
 """
 
 import hashlib
-import json
 import os
 import shutil
 import signal
@@ -58,7 +57,7 @@ def main() -> int:
         trap.watch_files(folder.parent)
     told, fence = ProgressLog(folder / files.PROGRESS), Fence(folder.parent)
     told.tell("reading")
-    (folder / files.CORPUS).write_text(json.dumps({"text": spec.handle}) + "\n")
+    (folder / files.CORPUS).write_text("".join(Path(source.path).read_text() for source in spec.sources))
     for step in range(newest(folder.parent / "checkpoints") + 1, STEPS + 1):
         fence.check(spec.attempt)
         told.tell("training", step / STEPS)

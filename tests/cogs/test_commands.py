@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,11 +13,11 @@ from hypothesis import strategies as st
 
 from bot.client import COGS, MynahBot
 from bot.config import Settings
-from bot.errors import BadInput
 from cogs.ui import autocomplete
-from cogs.ui.transformers import Handle
 
 Json = dict[str, Any]
+PARTS = ("database", "queue", "poster", "clock", "uploads", "privacy", "spending", "requests")
+"""What the cogs take from the application when they are loaded."""
 NAME = re.compile(r"^[-_\w]{1,32}$")
 EXPECTED = {
     "train",
@@ -33,14 +32,22 @@ EXPECTED = {
     "schedule add",
     "schedule list",
     "schedule remove",
+    "privacy opt-out",
+    "privacy opt-in",
+    "privacy forget",
+    "privacy my-data",
+    "privacy report",
+    "settings moderation",
+    "settings show",
 }
+NOT_OFFERED = {(f"privacy {name}", "handle") for name in ("opt-out", "opt-in", "forget")}
 OFFERED = {"character", "job", "schedule", "zone", "when", "handle"}
 """Options for which choices are offered while one types."""
 
 
 @pytest.fixture
 async def bot() -> AsyncIterator[MynahBot]:
-    app = SimpleNamespace(settings=Settings(_env_file=None), database=None, queue=None, poster=None, clock=None, listeners=[])
+    app = SimpleNamespace(settings=Settings(_env_file=None), home=None, listeners=[], **dict.fromkeys(PARTS))
     bot = MynahBot(cast("Any", app))
     for name in COGS:
         await bot.load_extension(name)
@@ -95,16 +102,19 @@ def test_commands_are_for_servers_only(payload: list[Json]) -> None:
         assert command["integration_types"] == [0], command["name"]
 
 
-def test_only_schedules_need_a_permission(payload: list[Json]) -> None:
+def test_only_schedules_and_settings_need_a_permission(payload: list[Json]) -> None:
     needed = {command["name"]: command.get("default_member_permissions") for command in payload}
-    assert needed.pop("schedule") == discord.Permissions(manage_guild=True).value
+    managers = discord.Permissions(manage_guild=True).value
+    assert [needed.pop("schedule"), needed.pop("settings")] == [managers, managers]
     assert set(needed.values()) == {None}
 
 
 def test_choices_are_offered_for_what_can_be_named(payload: list[Json]) -> None:
     for name, command in leaves(payload):
         for option in command.get("options", []):
-            assert option.get("autocomplete", False) == (option["name"] in OFFERED), f"{name} {option['name']}"
+            # An account to train on may be a known character; one that is opted out is rather none.
+            offered = option["name"] in OFFERED and (name, option["name"]) not in NOT_OFFERED
+            assert option.get("autocomplete", False) == offered, f"{name} {option['name']}"
 
 
 def test_the_bot_asks_for_servers_only(bot: MynahBot) -> None:
@@ -122,32 +132,17 @@ def test_the_hash_follows_the_commands_and_the_place(bot: MynahBot, monkeypatch:
 
 
 def test_each_button_has_one_answer(bot: MynahBot) -> None:
-    ids = ["post:again:9", "post:why:9", "post:delete:9", "post:there:9", "post:repeat:9", "job:cancel:9"]
-    ids += ["character:say:a.b-c", "character:delete:x", "character:erase:x"]
+    ids = ["post:again:9", "post:why:9", "post:report:9", "post:delete:9", "post:there:9", "post:repeat:9", "job:cancel:9"]
+    ids += ["request:own:9", "request:cancel:9", "request:approve:9", "request:deny:9"]
+    ids += [f"{action}:{'h' * 70}@x.y+b-c_d" for action in ("character:say", "character:delete", "character:erase", "privacy:forget")]
+    ids += [f"forget:own:{'h' * 80}", "forget:me:9", "forget:receipt:9"]
     patterns = list(bot._connection._view_store._dynamic_items)
-    for custom_id in ids:
+    answered = [[pattern for pattern in patterns if pattern.fullmatch(custom_id)] for custom_id in ids]
+    assert [len(found) for found in answered] == [1] * len(ids)
+    assert {found[0] for found in answered} == set(patterns)
+    assert all(len(custom_id) <= 100 for custom_id in ids)
+    for custom_id in ("request:agreed:9", "request:public:9", "request:go:9", "forget:manager:a+b"):
         assert len([pattern for pattern in patterns if pattern.fullmatch(custom_id)]) == 1
-    assert len(patterns) == len(ids)
-
-
-@given(st.text(max_size=80))
-async def test_a_handle_is_plain_or_refused(typed: str) -> None:
-    with suppress(BadInput):
-        handle = await Handle().transform(cast("Any", None), typed)
-        assert re.fullmatch(r"[a-z0-9_][a-z0-9_.-]{0,62}", handle)
-        assert ".." not in handle
-
-
-@given(st.from_regex(r"[A-Za-z0-9_]{1,15}", fullmatch=True))
-async def test_an_account_of_x_is_a_handle_with_and_without_the_sign(name: str) -> None:
-    for typed in (name, f"@{name}", f"  @{name} "):
-        assert await Handle().transform(cast("Any", None), typed) == name.lower()
-
-
-@pytest.mark.parametrize("typed", ["", "@", "a..b", "../x", "a/b", "a b", "-a", "ä", "x" * 64, "@@a"])
-async def test_what_is_no_handle(typed: str) -> None:
-    with pytest.raises(BadInput, match=r"^.{20,200}$"):
-        await Handle().transform(cast("Any", None), typed)
 
 
 @given(st.text(max_size=60))

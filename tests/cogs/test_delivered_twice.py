@@ -27,7 +27,9 @@ async def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 @pytest.mark.fault(18)
 async def test_a_command_and_a_button_that_come_twice_count_once(town: Town) -> None:
     """A command or a click that Discord delivers twice is one job, one post, one answer."""
-    reply = await town.alice.slash("train", {"handle": "@wren", "archive": File("tweets.txt", b"a tweet")}, channel=town.channel)
+    reply = await town.alice.slash(
+        "train", {"handle": "@wren", "archive": File("tweets.txt", b"a tweet"), "consent": "own"}, channel=town.channel
+    )
     shown = await reply.done(TIMEOUT_S)
     assert "Queued" in shown.content
     assert len(await town.app.queue.list(town.guild.id)) == 1

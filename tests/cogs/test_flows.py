@@ -31,15 +31,11 @@ async def said(reply: Reply) -> str:
     return (await reply.done(TIMEOUT_S)).content
 
 
-def uploads(town: Town) -> list[Path]:
-    return [path for path in (town.app.home / "uploads").rglob("*") if path.is_file()]
-
-
 # /train
 
 
 async def test_train_queues_a_job_and_shows_it(town: Town) -> None:
-    reply = await town.alice.slash("train", {"handle": "@Heron", "archive": TWEETS}, channel=town.channel)
+    reply = await town.alice.slash("train", {"handle": "@Heron", "archive": TWEETS, "consent": "own"}, channel=town.channel)
     message = await reply.done(TIMEOUT_S)
     assert not message.ephemeral
     assert "@heron" in message.content
@@ -47,12 +43,12 @@ async def test_train_queues_a_job_and_shows_it(town: Town) -> None:
     assert [button.label for button in message.buttons] == ["Cancel"]
     [job] = await town.app.queue.list(town.guild.id)
     assert (job.handle, job.file_name, job.user_id) == ("heron", "tweets.txt", town.alice.id)
-    assert uploads(town) == [Path(job.source_path)]
-    assert uploads(town)[0].read_bytes() == TWEETS.data
+    assert town.uploads() == [Path(job.source_path)]
+    assert town.uploads()[0].read_bytes() == TWEETS.data
 
 
 async def test_the_message_of_a_job_follows_it_by_the_bots_token(town: Town) -> None:
-    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel)
+    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS, "consent": "own"}, channel=town.channel)
     first = await reply.done(TIMEOUT_S)
     town.world.clock.advance(16 * 60)  # the interaction's token is dead
     [job] = await town.app.queue.list(town.guild.id)
@@ -67,7 +63,7 @@ async def test_the_message_of_a_job_follows_it_by_the_bots_token(town: Town) -> 
 
 
 async def test_a_job_whose_message_is_gone_gets_a_new_one(town: Town) -> None:
-    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel)
+    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS, "consent": "own"}, channel=town.channel)
     first = await reply.done(TIMEOUT_S)
     [job] = await town.app.queue.list(town.guild.id)
     town.mayor.world.channels[town.channel.id].messages.pop(first.id)
@@ -78,37 +74,37 @@ async def test_a_job_whose_message_is_gone_gets_a_new_one(town: Town) -> None:
 
 
 async def test_asking_twice_joins_the_job_and_keeps_one_upload(town: Town) -> None:
-    await said(await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel))
-    content = await said(await town.mayor.slash("train", {"handle": "HERON", "archive": TWEETS}, channel=town.channel))
+    await said(await town.alice.slash("train", {"handle": "heron", "archive": TWEETS, "consent": "own"}, channel=town.channel))
+    content = await said(await town.mayor.slash("train", {"handle": "HERON", "archive": TWEETS, "consent": "own"}, channel=town.channel))
     assert "already" in content
     assert "1st" in content
     assert len(await town.app.queue.list(town.guild.id)) == 1
-    assert len(uploads(town)) == 1
+    assert len(town.uploads()) == 1
 
 
 @pytest.mark.parametrize("handle", ["a b", "../x", "a..b"])
 async def test_a_bad_handle_is_refused_in_a_sentence(town: Town, handle: str) -> None:
-    reply = await town.alice.slash("train", {"handle": handle, "archive": TWEETS}, channel=town.channel)
+    reply = await town.alice.slash("train", {"handle": handle, "archive": TWEETS, "consent": "own"}, channel=town.channel)
     assert "is no handle" in await said(reply)
     assert reply.ephemeral
-    assert not uploads(town)
+    assert not town.uploads()
 
 
 async def test_a_refused_training_leaves_no_upload(town: Town) -> None:
     for handle in ("one", "two"):
-        await said(await town.alice.slash("train", {"handle": handle, "archive": TWEETS}, channel=town.channel))
-    content = await said(await town.alice.slash("train", {"handle": "three", "archive": TWEETS}, channel=town.channel))
+        await said(await town.alice.slash("train", {"handle": handle, "archive": TWEETS, "consent": "own"}, channel=town.channel))
+    content = await said(await town.alice.slash("train", {"handle": "three", "archive": TWEETS, "consent": "own"}, channel=town.channel))
     assert "2" in content
     assert "cancel" in content
-    assert len(uploads(town)) == 2
+    assert len(town.uploads()) == 2
 
 
 async def test_a_file_that_cannot_be_fetched_leaves_nothing_and_an_id(town: Town) -> None:
     town.world.files.clear()
-    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel)
+    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS, "consent": "own"}, channel=town.channel)
     town.world.files.clear()
     assert "(id " in await said(reply)
-    assert not uploads(town)
+    assert not town.uploads()
     assert not await town.app.queue.list(town.guild.id)
 
 
@@ -116,7 +112,9 @@ async def test_a_file_that_cannot_be_fetched_leaves_nothing_and_an_id(town: Town
 
 
 async def test_a_job_is_cancelled_by_its_button_by_the_one_who_asked(town: Town) -> None:
-    message = await (await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel)).done(TIMEOUT_S)
+    message = await (await town.alice.slash("train", {"handle": "heron", "archive": TWEETS, "consent": "own"}, channel=town.channel)).done(
+        TIMEOUT_S
+    )
     stranger = town.world.user("stranger")
     assert "Manage Server" in await said(await stranger.click(message, "Cancel"))
     assert "cancelled" in await said(await town.alice.click(message, "Cancel"))
@@ -127,7 +125,7 @@ async def test_a_job_is_cancelled_by_its_button_by_the_one_who_asked(town: Town)
 
 
 async def test_jobs_are_listed_shown_and_cancelled(town: Town) -> None:
-    await said(await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel))
+    await said(await town.alice.slash("train", {"handle": "heron", "archive": TWEETS, "consent": "own"}, channel=town.channel))
     [job] = await town.app.queue.list(town.guild.id)
     assert "@heron · queued" in await said(await town.alice.slash("jobs list", channel=town.channel))
     assert "Queued, 1st" in await said(await town.alice.slash("jobs show", {"job": job.id}, channel=town.channel))
@@ -141,7 +139,7 @@ async def test_jobs_are_listed_shown_and_cancelled(town: Town) -> None:
 
 async def test_a_manager_puts_a_job_first(town: Town) -> None:
     for handle in ("one", "two"):
-        await said(await town.alice.slash("train", {"handle": handle, "archive": TWEETS}, channel=town.channel))
+        await said(await town.alice.slash("train", {"handle": handle, "archive": TWEETS, "consent": "own"}, channel=town.channel))
     second, first = await town.app.queue.list(town.guild.id)
     choices = await town.mayor.autocomplete("jobs first", {"job": "two"}, focused="job", channel=town.channel)
     assert [choice.value for choice in choices] == [second.id]
@@ -240,7 +238,7 @@ LOST = [Harm.ERROR_AFTER, Harm.DROP_AFTER, Harm.ERROR_BEFORE, Harm.DROP_BEFORE]
 async def test_a_command_whose_acknowledgement_is_lost_is_done_once(town: Town, harm: Harm) -> None:
     """A command is carried out, and once, when Discord fails before or after it took the bot's acknowledgement."""
     town.world.faults.append(Fault(harm, "POST", "/callback"))
-    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel)
+    reply = await town.alice.slash("train", {"handle": "heron", "archive": TWEETS, "consent": "own"}, channel=town.channel)
     assert "Queued, 1st" in await said(reply)
     assert len(await town.app.queue.list(town.guild.id)) == 1
 
@@ -250,7 +248,9 @@ async def test_a_command_whose_acknowledgement_is_lost_is_done_once(town: Town, 
 async def test_an_answer_that_is_lost_is_given_again(town: Town, harm: Harm) -> None:
     """The answer to a command is shown when Discord fails before or after it took it."""
     town.world.faults.append(Fault(harm, "PATCH", "@original"))
-    assert "Queued, 1st" in await said(await town.alice.slash("train", {"handle": "heron", "archive": TWEETS}, channel=town.channel))
+    assert "Queued, 1st" in await said(
+        await town.alice.slash("train", {"handle": "heron", "archive": TWEETS, "consent": "own"}, channel=town.channel)
+    )
 
 
 @pytest.mark.fault(18)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import discord
 import pytest
@@ -20,6 +21,7 @@ from storage.characters import CharacterStore
 from storage.corpora import CorpusStore
 from storage.jobs import JobStore
 from storage.models import ModelStore
+from tests.records import training_of
 
 TIMEOUT_S = 20.0
 
@@ -50,21 +52,24 @@ class Town:
     mayor: Person
     """Has Manage Server."""
 
+    def uploads(self) -> list[Path]:
+        """Everything that somebody handed over and that is still kept."""
+        return [path for path in (self.app.home / "uploads").rglob("*") if path.is_file()]
+
+    def pings(self) -> list[str]:
+        """Messages that pinged somebody."""
+        return [message.content for channel in self.world.channels.values() for message in channel.messages.values() if message.pinged]
+
     async def add_character(self, handle: str = "heron", name: str = "Heron") -> None:
         """As after alice's training of it."""
         database, now = self.app.database, self.app.clock.now()
         async with database.transaction() as tx:
             job = await JobStore(database).insert(
                 tx,
+                training_of(handle, self.app.home / "none" / "tweets.txt"),
                 guild_id=self.guild.id,
                 channel_id=self.channel.id,
                 user_id=self.alice.id,
-                handle=handle,
-                source_path="none",
-                file_name="tweets.txt",
-                base="nano",
-                base_name="nano",
-                seed=1,
                 dedupe_key=f"added:{handle}",
                 now=now,
             )
@@ -109,7 +114,7 @@ class Town:
 
 
 @asynccontextmanager
-async def town_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
+async def town_at(home: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> AsyncIterator[Town]:
     """The bot, started and ready. No training runs."""
     for owner, name in ((discord.http.Route, "BASE"), (discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY"), (discord.asset.Asset, "BASE")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
@@ -122,11 +127,16 @@ async def town_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
     world.give_role(guild, guild.members[mayor.id], world.add_role(guild, "mayor", permissions=int(Permissions.MANAGE_GUILD)))
     async with serve(world) as server:
         settings = Settings(
-            _env_file=None, discord_token=SecretStr(application.token), discord_base_url=server.url, mynah_home=home, base_model="nano"
+            _env_file=None,
+            discord_token=SecretStr(application.token),
+            discord_base_url=server.url,
+            mynah_home=home,
+            base_model="nano",
+            **more,
         )
         async with open_app(settings) as app, MynahBot(app) as bot:
             app.characters._generator = Parrot()  # type: ignore[assignment] # it has what is called
-            tasks = [asyncio.create_task(bot.start(application.token)), asyncio.create_task(app.poster.run())]
+            tasks = [asyncio.create_task(part) for part in (bot.start(application.token), app.poster.run(), app.eraser.run())]
             await server.bot_ready(application)
             yield Town(world, guild, channel, app, bot, alice, mayor)
             for task in tasks:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bot.executor import files
-from bot.executor.contract import Attempt, TrainSpec
+from bot.executor.contract import Attempt, SpecSource, TrainSpec
 from bot.executor.fence import Fence
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,8 @@ class Job:
         folder = self.folder / f"a{self.attempts}"
         folder.mkdir()
         Fence(self.folder).raise_to(self.attempts)
-        spec = TrainSpec(7, self.attempts, "wren", "tweets.txt", "nano", "nano", seed=1, recipe=self.recipe)
+        source = SpecSource("wren", "tweets.txt", "tweets.txt", "operator")
+        spec = TrainSpec(7, self.attempts, "wren", (source,), "nano", "nano", seed=1, recipe=self.recipe)
         files.write_spec(folder, spec)
         return Attempt(7, self.attempts, folder)
 

@@ -9,16 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.executor import files
-from bot.executor.contract import Progress, Result, TrainSpec
+from bot.executor.contract import Progress, Result, SpecSource, TrainSpec
 from bot.executor.fence import Fence, Superseded
 from bot.tweets.cleaning import Counts
+from bot.tweets.dataset import Part
 
 
 def test_spec_and_result_come_back_as_they_were(tmp_path: Path) -> None:
-    spec = TrainSpec(3, 2, "wren", "/in/tweets.zip", "nano", "nano", seed=5, recipe={"epochs": 1}, threads=2)
+    sources = (SpecSource("heron", "/in/heron.jsonl", "@heron on X", "own"), SpecSource("wren", "/in/tweets.zip", "tweets.zip", "agreed"))
+    spec = TrainSpec(
+        3, 2, "heron+wren", sources, "nano", "nano", seed=5, recipe={"epochs": 1}, threads=2, opted_out=("ab",), multilingual=("/b", "b")
+    )
     files.write_spec(tmp_path, spec)
     assert files.read_spec(tmp_path) == spec
-    result = Result(counts=Counts(9, 2, 1, 6, 1, 1, 300), samples=("a “quote”\u2028", "b"), files={"a": "0" * 64}, heldout_base=4.5)
+    counts = Counts(9, 2, 1, 6, 1, 1, 300)
+    parts = (Part("wren", None, counts, "ja", 3),)
+    result = Result(counts=counts, parts=parts, samples=("a “quote”\u2028", "b"), files={"a": "0" * 64}, heldout_base=4.5)
     files.write_result(tmp_path, result)
     assert files.read_result(tmp_path) == result
 

@@ -49,6 +49,19 @@ async def test_a_dead_process_is_replaced(generator: Generator) -> None:
     assert second != first
 
 
+async def test_a_renewed_one_keeps_nothing_and_answers_who_waits(generator: Generator) -> None:
+    """After a character was forgotten another process speaks: the one that has it in memory is gone. Nobody's request is lost by it."""
+    await generator.renew()  # nothing to renew yet
+    _, first = await said(generator, "hello")
+    waiting = asyncio.create_task(said(generator, "slow"))
+    await asyncio.sleep(0)
+    await generator.renew()
+    assert not alive(first)
+    text, second = await waiting
+    assert text == "slow"
+    assert second == (await said(generator, "hello again"))[1] != first
+
+
 async def test_a_request_is_tried_once_more_when_the_process_dies(generator: Generator, tmp_path: Path) -> None:
     assert (await said(generator, "die once", tmp_path / "died"))[0] == "die once"
 

@@ -1,10 +1,12 @@
-"""How many cores a container really has."""
+"""How many cores a container really has, and what a worker is not told."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from bot.config import Settings
 from bot.executor import process
 
 
@@ -15,3 +17,11 @@ def test_the_limit_of_the_container_counts(tmp_path: Path, monkeypatch: pytest.M
         path.write_text(limit)
     monkeypatch.setattr(process, "_CGROUP_LIMIT", path)
     assert process.usable_cores() == (cores or len(os.sched_getaffinity(0)))
+
+
+def test_no_worker_gets_a_secret() -> None:
+    arguments = process.worker_environment(1)
+    taken_away = {name for flag, name in pairwise(arguments) if flag == "-u"}
+    secrets = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+    assert secrets
+    assert secrets <= taken_away

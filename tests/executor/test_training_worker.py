@@ -14,7 +14,7 @@ import pytest
 
 from bot.errors import GenerationError
 from bot.executor import files
-from bot.executor.contract import Attempt, Outcome, Result, TrainSpec
+from bot.executor.contract import Attempt, Outcome, Result, SpecSource, TrainSpec
 from bot.executor.fence import Fence
 from bot.executor.generator import Generator, SayReply, SayRequest
 from bot.executor.local import LocalExecutor
@@ -32,7 +32,8 @@ def attempt(job: Path, source: Path, number: int = 1, **changes: object) -> Atte
     folder = job / f"a{number}"
     folder.mkdir(parents=True)
     Fence(job).raise_to(number)
-    spec = TrainSpec(1, number, "keeper", str(source), "nano", "nano", seed=3, recipe=RECIPE, threads=1)
+    sources = (SpecSource("keeper", str(source), source.name, "operator"),)
+    spec = TrainSpec(1, number, "keeper", sources, "nano", "nano", seed=3, recipe=RECIPE, threads=1)
     files.write_spec(folder, replace(spec, **changes))  # type: ignore[arg-type]  # fields of TrainSpec
     return Attempt(1, number, folder)
 
@@ -178,6 +179,42 @@ async def test_an_interrupted_training_is_gone_on_with(tmp_path: Path) -> None:
     assert outcome.result is not None
     assert outcome.result.evaluation["accounts"] == 4, "the keeper, the sample character, the base and the rival that is there"
     assert not any(word in sample for sample in outcome.result.samples for word in ("kettle", "boot"))
+
+
+async def test_a_mash_up_in_another_language_takes_the_base_for_it(tmp_path: Path) -> None:
+    spanish = [f"El tren número {n} llega tarde otra vez, y el farero del norte no sabe por qué mañana será otro día" for n in range(70)]
+    (tmp_path / "farero.txt").write_text("".join(f"{text}\n" for text in spanish))
+    lone = attempt(tmp_path / "1", write_corpus(tmp_path / "tweets.jsonl", count=120))
+    (keeper,) = files.read_spec(lone.folder).sources
+    sources = (SpecSource("farero", str(tmp_path / "farero.txt"), "farero.txt", "agreed"), keeper)
+    no_base = str(tmp_path / "is not there")
+    made = attempt(
+        tmp_path / "2",
+        tmp_path,
+        handle="farero+keeper",
+        sources=sources,
+        base=no_base,
+        multilingual=("nano", "nano for all"),
+        recipe={"epochs": 1},
+    )
+    outcome = await run(made)
+    assert outcome.state == "succeeded", outcome.reason
+    result = outcome.result
+    assert result is not None
+    assert (result.base, result.base_name, result.language) == ("nano", "nano for all", None)
+    assert [(part.handle, part.language, part.counts.kept, part.repeats) for part in result.parts] == [
+        ("farero", "es", 70, 2),
+        ("keeper", "en", 120, 1),
+    ]
+    assert result.counts is not None
+    assert result.counts.kept == 190
+    assert (result.profile_handle, result.profile_name) == (None, "farero & keeper")
+    card = (made.folder / "model" / "README.md").read_text()
+    assert "🤖 AI CYBORG 🤖" in card
+    assert "| Language | Spanish | English |" in card
+    assert "| Tweets kept | 70 | 120 |" in card
+    heldout = read_dataset(made.folder / "model" / "dataset.jsonl").heldout
+    assert {"tren" in kept.text for kept in heldout} == {True, False}, "something of each is held out"
 
 
 async def test_a_newer_attempt_shuts_this_one_out(tmp_path: Path) -> None:

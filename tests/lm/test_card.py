@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from bot.lm import base_card
 from bot.lm.card import Card, render
 from bot.lm.verdict import Evaluation
+from bot.tweets.cleaning import Counts
+from bot.tweets.dataset import Part
 
 EVALUATION = Evaluation(
     texts=200,
@@ -32,10 +34,7 @@ CARD = Card(
     handle="wren",
     name="Wren Aldous",
     base_name="nano",
-    downloaded=420,
-    retweets=12,
-    short=8,
-    kept=400,
+    accounts=(Part("wren", "Wren Aldous", Counts(420, 12, 8, 400, 0, 0, 40_000), "ja"),),
     evaluation=EVALUATION,
     steps=135,
     seconds=41.7,
@@ -49,10 +48,43 @@ CARD = Card(
 def test_the_card_tells_what_there_is_to_tell() -> None:
     card = render(CARD)
     rows = ["| Tweets downloaded | 420 |", "| Retweets | 12 |", "| Short tweets | 8 |", "| Tweets kept | 400 |"]
+    rows.append("| Language | Japanese |")
     assert "\n".join(["| Data | Wren Aldous |", "| --- | --- |", *rows]) in card
     for part in ("🤖 AI BOT 🤖", "@wren", "nano", "5.124", "3.987", "05 March 2026", "77", "ab" * 32, "| rank | 64 |", "## Limits"):
         assert part in card
-    assert card.startswith('---\nbase_model: "nano"\n')
+    assert card.startswith('---\nbase_model: "nano"\nlanguage: ["ja"]\n')
+    assert "CYBORG" not in card
+
+
+FINCH = Part("finch", None, Counts(90, 5, 5, 80, 0, 0, 7_000), None, 3)
+MASH_UP = replace(
+    CARD, handle="finch+wren", name="finch & Wren Aldous", accounts=(FINCH, *CARD.accounts), notes=("finch.zip names @fink.",)
+)
+
+
+def test_a_mash_up_has_a_column_for_each_account() -> None:
+    card = render(MASH_UP)
+    table = """
+| Data | finch | Wren Aldous |
+| --- | --- | --- |
+| Tweets downloaded | 90 | 420 |
+| Retweets | 5 | 12 |
+| Short tweets | 5 | 8 |
+| Tweets kept | 80 | 400 |
+| Language | not plain | Japanese |
+| Times taught in an epoch | 3 | 1 |
+
+finch.zip names \\@fink.
+"""
+    assert table in card
+    for part in (
+        "🤖 AI CYBORG 🤖",
+        "<div>@finch &amp; @wren</div>",
+        "finch &amp; Wren Aldous wrote none\nof them and vouch for",
+        "mynah say finch+wren ",
+    ):
+        assert part in card
+    assert "AI BOT" not in card
 
 
 def test_the_card_tells_how_good_the_model_is() -> None:
@@ -92,7 +124,8 @@ HOSTILE = "A|B <script>alert(1)</script>\n# RETWEETS [x](javascript:y) `code` **
 
 
 def test_a_hostile_name_shows_as_it_is() -> None:
-    card = render(replace(CARD, name=HOSTILE, handle="a'; rm -rf /", base_name='x"\n---\nevil: 1'))
+    account = replace(CARD.accounts[0], name=HOSTILE, handle="a'; rm -rf /")
+    card = render(replace(CARD, name=HOSTILE, handle="a'; rm -rf /", base_name='x"\n---\nevil: 1', accounts=(account,)))
     assert "<script>" not in card
     markdown = card.split("</div>\n\n")[1]
     assert "[x](" not in markdown
@@ -109,7 +142,8 @@ def test_no_name_changes_the_shape_of_the_card(name: str) -> None:
     def shape(card: str) -> list[str]:
         return [line[:3] for line in card.splitlines() if line.startswith(("#", "|", "---", "```"))]
 
-    assert shape(render(replace(CARD, name=name, handle=name, base_name=name))) == shape(render(CARD))
+    account = replace(CARD.accounts[0], name=name, handle=name)
+    assert shape(render(replace(CARD, name=name, handle=name, base_name=name, accounts=(account,)))) == shape(render(CARD))
 
 
 def test_the_card_of_nano_is_that_of_the_weights_in_the_package() -> None:

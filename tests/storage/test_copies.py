@@ -3,7 +3,10 @@
 import io
 import os
 import sqlite3
+import subprocess
+import sys
 import tarfile
+import threading
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,3 +101,50 @@ def test_the_newest_good_copy_may_be_in_a_backup_of_everything(path: Path) -> No
         tar.addfile(tarfile.TarInfo("readme"), io.BytesIO())
     assert copies.newest_good(path, newest_version=newest_version()) == whole
     assert copies.newest_good(path, newest_version=newest_version() - 1) is None
+
+
+def test_a_copy_is_changed_whole_and_keeps_its_age(path: Path) -> None:
+    """What is deleted of a copy is in none of its bytes any more, and nothing is left beside it."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executemany("INSERT INTO facts VALUES (?, ?)", [(f"k{n}", f"a secret {n} " * 50) for n in range(200)])
+        connection.commit()
+    made = copies.copy_daily(path, NOON)
+    os.utime(made, (1000, 2000))
+
+    def change(connection: sqlite3.Connection) -> int:
+        return connection.execute("DELETE FROM facts WHERE key <> 'k7'").rowcount
+
+    assert copies.changed(made, change) == 199
+    assert (copies.sound(made), made.stat().st_mtime, made.stat().st_mode & 0o077) == (newest_version(), 2000, 0)
+    assert b"a secret 6 " not in made.read_bytes()
+    assert b"a secret 7 " in made.read_bytes()
+    assert kept(path) == [made.name]
+
+
+def test_a_change_that_fails_leaves_the_copy_as_it_was(path: Path) -> None:
+    made = copies.copy_daily(path, NOON)
+    before = made.read_bytes()
+    with pytest.raises(StorageProblem, match="could not be changed"):
+        copies.changed(made, lambda connection: connection.execute("DELETE FROM nothing"))
+    made.write_bytes(before[:5000])
+    with pytest.raises(StorageProblem):
+        copies.changed(made, lambda _: None)
+    assert (made.read_bytes(), kept(path)) == (before[:5000], [made.name])
+
+
+def test_one_at_a_time_makes_or_changes_copies(path: Path) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from storage import copies\n"
+        "with copies.alone(Path(sys.argv[1])):\n print('has it', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, path.parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"has it\n"
+        waiting = threading.Thread(target=copies.copy_daily, args=(path, NOON))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+        assert not (path.parent / "backups").exists()
+        other.kill()  # the kernel gives it back
+        waiting.join(20)
+    assert len(kept(path)) == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage.database import Database, Transaction
-from storage.errors import InUse, StorageProblem
+from storage.errors import Busy, InUse, StorageProblem
 from storage.facts import FactStore
 
 HOLD = """
@@ -244,3 +244,35 @@ async def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "mynah.sqlite3").mkdir()
     with pytest.raises(StorageProblem, match="cannot be opened"):
         await Database.open(tmp_path / "mynah.sqlite3")
+
+
+async def test_nothing_of_what_was_deleted_is_left_in_any_byte(database: Database) -> None:
+    """After compacting neither the database nor the files beside it have a trace of what was deleted; what stays is there."""
+    async with database.transaction() as tx:
+        for number in range(300):
+            await tx.execute("INSERT INTO facts VALUES (?, ?)", (f"k{number}", f"a secret {number} " * (1 + number)))
+    for step in range(3):
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE facts SET value = value || ' more' WHERE key LIKE ?", (f"%{step}",))
+            await tx.execute("DELETE FROM facts WHERE key LIKE ?", (f"k{step}%",))
+    async with database.transaction() as tx:
+        await tx.execute("DELETE FROM facts WHERE key <> 'k7'")
+    await database.compact()
+    contents = [path.read_bytes() for path in database.path.parent.glob("mynah.sqlite3*")]
+    assert not any(b"a secret 6" in content or b"a secret 299" in content for content in contents)
+    assert await database.fetch_one("SELECT count(*) FROM facts WHERE value LIKE 'a secret 7%'")
+
+
+async def test_compacting_waits_for_a_transaction_and_says_when_somebody_reads(database: Database) -> None:
+    async with database.transaction() as tx:
+        compacting = asyncio.create_task(database.compact())
+        await asyncio.sleep(0)
+        await tx.execute("INSERT INTO facts VALUES ('a', 'b')")
+    await compacting
+    await database.fetch_all("PRAGMA busy_timeout = 50")
+    with closing(sqlite3.connect(database.path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM facts").fetchone()
+        with pytest.raises(Busy):
+            await database.compact()
+    await database.compact()

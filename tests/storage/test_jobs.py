@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,28 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.database import Database
-from storage.jobs import Job, JobStore, claiming_order
+from storage.jobs import Job, JobStore, Material, Training, claiming_order
 from tests.records import job as job_record
+from tests.records import training_of
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 async def insert(database: Database, **changes: Any) -> Job | None:
+    handle = changes.pop("handle", "heron")
+    training = changes.pop("training", None) or training_of(handle, Path(f"/uploads/x/{handle}.zip"))
     values: dict[str, Any] = {
         "guild_id": 7,
         "channel_id": 8,
         "user_id": 9,
-        "handle": "heron",
-        "source_path": "/uploads/x/heron.zip",
-        "file_name": "heron.zip",
-        "base": "nano",
-        "base_name": "nano",
-        "seed": 1,
-        "dedupe_key": f"interaction:{changes.get('handle', 'heron')}:{changes.get('guild_id', 7)}",
+        "dedupe_key": f"interaction:{handle}:{changes.get('guild_id', 7)}",
         "now": NOON,
     }
     async with database.transaction() as tx:
-        return await JobStore(database).insert(tx, **{**values, **changes})
+        return await JobStore(database).insert(tx, training, **{**values, **changes})
 
 
 async def inserted(database: Database, **changes: Any) -> Job:
@@ -153,6 +151,67 @@ async def test_a_waiting_job_is_open_and_not_claimed(database: Database) -> None
     assert await store.count_open(guild_id=7) == 1
     assert not await finish(database, job, "failed"), "only cancelling ends a job that does not run"
     assert await finish(database, job, "cancelled")
+
+
+async def test_a_waiting_job_keeps_when_it_is_tried_again_until_it_is(database: Database) -> None:
+    await inserted(database)
+    job = await claim(database)
+    assert job is not None
+    until = NOON + timedelta(hours=1)
+    async with database.transaction() as tx:
+        await JobStore(database).requeue(tx, job.id, charge=False, reason="A limit.", state="waiting", now=NOON, retry_at=until)
+    waiting = await JobStore(database).get(job.id)
+    assert waiting is not None
+    assert waiting.retry_at == until
+    async with database.transaction() as tx:
+        await JobStore(database).requeue(tx, job.id, charge=False, reason="A limit.", now=NOON)
+    again = await claim(database)
+    assert again is not None
+    assert again.retry_at is None
+
+
+@pytest.mark.parametrize(
+    ("now", "retry_at", "due"),
+    [
+        (NOON, None, False),
+        (NOON + timedelta(minutes=5), None, True),
+        (NOON + timedelta(minutes=5), NOON + timedelta(hours=1), False),
+        (NOON + timedelta(hours=1), NOON + timedelta(hours=1), True),
+        (NOON + timedelta(minutes=1), NOON + timedelta(minutes=1), True),
+        (NOON - timedelta(seconds=1), NOON + timedelta(hours=1), True),
+        (NOON - timedelta(days=30), None, True),
+    ],
+)
+def test_when_a_waiting_job_is_due(now: datetime, retry_at: datetime | None, due: bool) -> None:
+    waiting = job_record(state="waiting", waiting_since=NOON, retry_at=retry_at)
+    assert waiting.is_due(now, usual=timedelta(minutes=5)) == due
+
+
+async def test_materials_are_kept_in_order_and_what_was_learned_of_them(database: Database) -> None:
+    materials = (
+        Material("heron", "x", "x-heron.jsonl", "@heron on X"),
+        Material("wren", "file", "/elsewhere/wren.zip", "wren.zip"),
+    )
+    training = Training("heron+wren", materials, "/uploads/x/x-heron.jsonl", "nano", "nano", seed=1, multilingual="Qwen/Qwen3-0.6B-Base")
+    job = await inserted(database, training=training)
+    assert (job.materials, job.handles, job.handle, job.multilingual) == (materials, ("heron", "wren"), "heron+wren", training.multilingual)
+    assert job.file_name == "@heron on X and wren.zip"
+    assert [str(job.path_of(material)) for material in materials] == ["/uploads/x/x-heron.jsonl", "/elsewhere/wren.zip"]
+    told = (replace(materials[0], name="Grüne Heron", avatar_url="https://example.org/h.jpg"), materials[1])
+    async with database.transaction() as tx:
+        await JobStore(database).set_materials(tx, job.id, told, 77)
+    kept = await JobStore(database).get(job.id)
+    assert kept is not None
+    assert (kept.materials, kept.source_bytes) == (told, 77)
+
+
+async def test_a_job_of_an_older_version_has_one_file(database: Database) -> None:
+    job = await inserted(database)
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE jobs SET materials = '[]'")
+    old = await JobStore(database).get(job.id)
+    assert old == job
+    assert old.materials == (Material("heron", "file", "heron.zip", "heron.zip"),)
 
 
 async def test_orphans_are_the_running_jobs_of_another_boot(database: Database) -> None:

@@ -1,5 +1,6 @@
 """What a backup has forgotten is set right before it becomes the database."""
 
+import json
 import shutil
 import sqlite3
 from contextlib import closing
@@ -144,6 +145,11 @@ async def test_files_are_found_again_where_the_home_is_now(database: Database, t
                                  created_at) VALUES (7, 8, 9, 'a', ?, 'x', ?, 'gpt2', 1, 'queued', 'k', '')""",
             (f"{old}/uploads/1/x.zip", f"{old}-er/bases/gpt2"),
         )
+        await tx.execute(
+            """INSERT INTO requests (guild_id, channel_id, user_id, handle, training, state, dedupe_key, created_at)
+               VALUES (7, 8, 9, 'a', ?, 'asked', 'k', '')""",
+            (json.dumps({"source_path": f"{old}/uploads/2/y.zip", "base": "nano"}),),
+        )
     copied = tmp_path / "copied.sqlite3"
     copy(database.path, copied)
     move(copied, new)
@@ -153,8 +159,53 @@ async def test_files_are_found_again_where_the_home_is_now(database: Database, t
         [tuple(row) for row in await database.fetch_all("SELECT source_path, base FROM jobs")],
     ):
         assert found == [(f"{new}/uploads/1/x.zip", f"{old}-er/bases/gpt2")]
+    asked = await database.fetch_one("SELECT training FROM requests")
+    assert asked is not None
+    for training in (*look(copied, "SELECT training FROM requests"), asked["training"]):
+        assert json.loads(training) == {"source_path": f"{new}/uploads/2/y.zip", "base": "nano"}
     assert await FactStore(database).get(HOME) == str(new)
     assert await PostStore(database).due() == []
+
+
+def spend(path: Path, **months: int) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        for month, posts in months.items():
+            connection.execute("INSERT INTO spending (month, posts, users, usd) VALUES (?, ?, 1, ?)", (month, posts, posts / 100))
+        connection.commit()
+
+
+def test_money_that_has_gone_since_does_not_come_back(staged: Path) -> None:
+    replaced = staged.with_name("replaced.sqlite3")
+    copy(staged, replaced)
+    spend(staged, march=100, april=700)
+    spend(replaced, march=300, may=50, april=600)
+    run(staged, replaced)
+    assert look(staged, "SELECT month, posts FROM spending ORDER BY month") == [("april", 700), ("march", 300), ("may", 50)]
+
+
+def test_what_was_handed_over_must_be_there_and_what_is_fetched_comes_again(staged: Path) -> None:
+    materials = [
+        {"handle": "a", "source": "x", "path": "x-a.jsonl", "file_name": "@a on X"},
+        {"handle": "b", "source": "file", "path": "/mine/b.zip", "file_name": "b.zip"},
+        {"handle": "c", "source": "file", "path": "c.zip", "file_name": "c.zip"},
+    ]
+    training = {"source_path": "/home/uploads/2/d.zip"}
+    with closing(sqlite3.connect(staged)) as connection:
+        connection.execute(
+            "UPDATE jobs SET state = 'waiting', source_path = '/home/uploads/1/x-a.jsonl', materials = ? WHERE id = 13",
+            (json.dumps(materials),),
+        )
+        for state in ("asked", "denied"):
+            connection.execute(
+                """INSERT INTO requests (guild_id, channel_id, user_id, handle, training, state, dedupe_key, created_at)
+                   VALUES (7, 8, 9, 'd', ?, ?, ?, '')""",
+                (json.dumps(training), state, state),
+            )
+        connection.commit()
+    found = contents(staged)
+    (job,) = [job for job in found.jobs if job.id == 13]
+    assert (job.room, job.files) == (Path("/home/uploads/1"), (Path("/mine/b.zip"), Path("/home/uploads/1/c.zip")))
+    assert found.requests == [Path("/home/uploads/2")]
 
 
 def test_the_next_start_knows_where_to_put_what_is_left_over(staged: Path) -> None:

@@ -16,11 +16,27 @@ from storage.jobs import JobStore
 from storage.models import ModelStore
 from storage.posts import PostStore
 from storage.schedules import Schedule, ScheduleStore
+from storage.spending import Month, SpendingStore
 from storage.times import from_text, to_text
 from storage.webhooks import Webhook, WebhookStore
 from tests.storage.test_jobs import claim, inserted
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+async def test_a_months_spending_only_grows(database: Database) -> None:
+    store = SpendingStore(database)
+    assert await store.of("2026-11") == Month("2026-11", 0, 0, 0.0)
+    for posts in (100, 50):
+        async with database.transaction() as tx:
+            await store.add(tx, "2026-11", posts=posts, users=1, usd=posts / 200)
+    assert await store.of("2026-11") == Month("2026-11", 150, 2, 0.75)
+    assert (await store.of("2026-12")).posts == 0
+
+
+async def test_a_mash_up_knows_whose_tweets_it_learned_from(database: Database) -> None:
+    assert (await ensure(database, 7, "nasa+sensanders")).handles == ("nasa", "sensanders")
+    assert (await ensure(database, 7, "alice@example.social")).handles == ("alice@example.social",)
 
 
 async def ensure(database: Database, guild_id: int, handle: str = "heron") -> Character:

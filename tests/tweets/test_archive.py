@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import BadInput, BrokenArchive
+from bot.tweets import longposts
 from bot.tweets.files import read_source
 from bot.tweets.source import Profile, Tweet
 from tests.tweets.builders import PLAIN, account_js, at, manifest_js, month_js, notes_js, tweet, tweets_js, zipped
@@ -108,7 +109,9 @@ def test_grailbird_table_alone(tmp_path: Path) -> None:
 
 
 def test_private_files_are_never_opened(tmp_path: Path) -> None:
-    hidden = ["deleted-tweets", "direct-messages", "twitter-circle-tweet", "community-tweet", "account", "like", "tweet-headers"]
+    hidden = ["deleted-tweets", "deleted-note-tweet", "deleted-tweet-headers", "direct-messages", "direct-messages-group"]
+    hidden += ["twitter-circle-tweet", "twitter-circle", "community-tweet", "account", "like", "tweet-headers", "tweetdeck"]
+    hidden += ["email-address-change", "phone-number", "ip-audit", "contact", "screen-name-change", "grok-chat-item"]
     # Bytes that are no text: whoever reads one of these files fails.
     files: dict[str, str | bytes] = {f"data/{name}.js": b"\xff\xfe\xff" for name in hidden}
     files |= {"data/manifest.js": manifest_js("data/tweets.js", "data/deleted-tweets.js"), "data/tweets.js": tweets_js([tweet(PLAIN[0])])}
@@ -162,6 +165,61 @@ def test_long_post_gets_its_whole_text(tmp_path: Path, ending: str, apart_s: int
 def test_long_reply_keeps_its_mentions(tmp_path: Path) -> None:
     files = {"data/tweets.js": tweets_js([tweet(f"@finch @robin {CUT}…", 0)]), "data/note-tweet.js": notes_js((WHOLE, at(0)))}
     assert texts(tmp_path, files) == [f"@finch @robin {WHOLE}"]
+
+
+REPLY = "@finch @robin you are quite right about the pond"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "left"),
+    [
+        (REPLY, ["14", "48"], "you are quite right about the pond"),
+        (REPLY, [14, 48], "you are quite right about the pond"),
+        (REPLY, ["7", "48"], REPLY[7:]),
+        (REPLY, ["0", "48"], REPLY),
+        (REPLY, ["20", "48"], REPLY),
+        (REPLY, ["-1", "48"], REPLY),
+        (REPLY, ["9999", "48"], REPLY),
+        (REPLY, "14", REPLY),
+        (REPLY, None, REPLY),
+        (REPLY, {"0": "14"}, REPLY),
+        ("@finch @robin", ["13", "13"], ""),
+        ("Well, @finch agrees about the pond", ["6", "34"], "Well, @finch agrees about the pond"),
+        ("＠finch 池のことは本当にその通りです", ["7", "19"], "池のことは本当にその通りです"),
+        ("@finch 🦆 &amp; friends agree about it https://t.co/a", ["7", "36"], "🦆 &amp; friends agree about it https://t.co/a"),
+    ],
+)
+def test_the_mentions_before_a_reply_are_not_the_persons_words(tmp_path: Path, text: str, shown: object, left: str) -> None:
+    assert texts(tmp_path, {"data/tweets.js": tweets_js([tweet(text, display_text_range=shown)])}) == [left]
+
+
+@pytest.mark.parametrize("mentions", ["", "@finch @robin "])
+def test_a_long_reply_is_whole_and_without_its_mentions(tmp_path: Path, mentions: str) -> None:
+    files = {
+        "data/tweets.js": tweets_js([tweet(f"@finch @robin {CUT}…", 0, display_text_range=["14", "280"])]),
+        "data/note-tweet.js": notes_js((mentions + WHOLE, at(0))),
+    }
+    assert texts(tmp_path, files) == [WHOLE]
+
+
+def test_long_posts_in_parts_that_begin_alike(tmp_path: Path) -> None:
+    alike = [f"{WHOLE[:260]} and that is version {n} of it" for n in range(3)]
+    files = {
+        "data/tweets.js": tweets_js([tweet(text[:270] + "…", n) for n, text in enumerate(alike)]),
+        "data/note-tweet.js": notes_js((alike[0], at(0)), (alike[1], at(1))),
+        "data/note-tweet-part1.js": notes_js((alike[2], at(2))),
+    }
+    assert texts(tmp_path, files) == alike
+
+
+def test_more_long_posts_than_anybody_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"data/tweets.js": tweets_js([tweet(PLAIN[0])]), "data/note-tweet.js": notes_js(*((f"{WHOLE}{n}", at(0)) for n in range(101)))}
+    with pytest.raises(BrokenArchive, match="more long posts than anybody writes"):
+        read(tmp_path, files)
+    monkeypatch.setattr(longposts, "MAX_PACKED_BYTES", 1000)
+    files["data/note-tweet.js"] = notes_js(*((f"{n} {WHOLE}", at(n)) for n in range(20)))
+    with pytest.raises(BrokenArchive, match="more long posts than anybody writes"):
+        read(tmp_path, files)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 
 from bot.errors import TooLittleText
 from bot.tweets.cleaning import Counts, Kept
-from bot.tweets.dataset import MOST_HELDOUT, Dataset, check_size, newest, read_dataset, size_note, split, write_dataset
+from bot.tweets.dataset import (
+    MOST_AHEAD,
+    MOST_HELDOUT,
+    MOST_REPEATS,
+    Dataset,
+    check_enough,
+    check_size,
+    mix,
+    newest,
+    read_dataset,
+    size_note,
+    split,
+    write_dataset,
+)
 
 
 def counts(characters: int, taught: int, *, downloaded: int = 500, duplicates: int = 7) -> Counts:
@@ -109,3 +122,69 @@ def test_of_more_than_are_taught_at_once_the_newest_are() -> None:
 
 def test_no_more_are_held_out_than_tell_the_loss() -> None:
     assert len(split(kept(MOST_HELDOUT * 10 + 2000), seed=1).heldout) == MOST_HELDOUT
+
+
+def account(who: str, number: int, length: int) -> list[Kept]:
+    return [Kept(f"{who} says {n} ".ljust(length, "x")) for n in range(number)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "repeats"),
+    [
+        ([100], (1,)),
+        ([100, 100], (1, 1)),
+        ([3_000, 3_000], (1, 1)),
+        ([100, 60], (1, 2)),
+        ([40, 100], (2, 1)),
+        ([5_000, 20], (1, 2)),
+        ([90, 300, 30], (1, 1, 2)),
+    ],
+)
+def test_a_small_account_is_heard_and_not_learnt_by_heart(sizes: list[int], repeats: tuple[int, ...]) -> None:
+    mixed = mix([account(f"who{n}", size, 100) for n, size in enumerate(sizes)], seed=3)
+    assert mixed.repeats == repeats
+    assert max(mixed.repeats) <= MOST_REPEATS
+    assert mixed.most == MOST_AHEAD * MOST_REPEATS * min(sizes)
+    for number, times in enumerate(repeats):
+        own = [one for one in mixed.dataset.epoch if one.text.startswith(f"who{number} ")]
+        assert len(own) == times * len(set(own))
+        heldout = [one for one in mixed.dataset.heldout if one.text.startswith(f"who{number} ")]
+        assert len(heldout) == min(MOST_HELDOUT // len(sizes), round(min(sizes[number], mixed.most) * 0.1))
+    assert not {one.text for one in mixed.dataset.epoch} & {one.text for one in mixed.dataset.heldout}
+
+
+def test_tweets_are_balanced_and_not_characters() -> None:
+    """A text begins as one of theirs as often as its tweets are taught, however long they are."""
+    assert mix([account("wren", 100, 40), account("finch", 50, 80)], seed=1).repeats == (1, 2)
+
+
+def test_of_a_large_account_the_newest_texts_are_heard_beside_a_small_one() -> None:
+    day = datetime(2024, 5, 1, tzinfo=UTC)
+    large = [Kept(f"day {n} at the pond", created_at=day + timedelta(days=n)) for n in range(500)]
+    mixed = mix([large, account("finch", 20, 50)], seed=1)
+    assert mixed.most == 80
+    texts = {one.text for one in (*mixed.dataset.train, *mixed.dataset.heldout) if one.text.startswith("day")}
+    assert texts == {f"day {n} at the pond" for n in range(420, 500)}
+
+
+def test_what_two_accounts_say_stands_on_one_side_once() -> None:
+    same = [Kept(f"we both said {n}") for n in range(50)]
+    made = mix([same, [Kept(one.text.upper()) for one in same] + account("finch", 50, 20)], seed=1).dataset
+    texts = [one.text.casefold() for one in (*made.train, *made.heldout)]
+    assert len(texts) == len(set(texts)) == 100
+
+
+def test_one_account_alone_is_as_it_was() -> None:
+    assert mix([kept(200)], seed=4).dataset == split(kept(200), seed=4)
+
+
+def test_repeats_are_in_the_file(tmp_path: Path) -> None:
+    made = mix([account("wren", 100, 50), account("finch", 40, 50)], seed=1).dataset
+    write_dataset(tmp_path / "dataset.jsonl", made)
+    assert read_dataset(tmp_path / "dataset.jsonl") == made
+    assert len(made.epoch) == 90 + 36 * 2
+
+
+def test_of_several_accounts_the_small_one_is_named() -> None:
+    with pytest.raises(TooLittleText, match="tweets of @finch can be learnt from, and training needs 6,000: add 1"):
+        check_enough(counts(5_999, 60), "finch")

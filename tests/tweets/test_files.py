@@ -230,3 +230,11 @@ def test_too_many_tweets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_too_large_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "MAX_FILE_BYTES", 1 << 20)
     assert "larger than 1 MiB" in refusal(tmp_path, "x.txt", b"a" * (2 << 20))
+
+
+def test_tweets_of_several_people_are_not_one_accounts(tmp_path: Path) -> None:
+    lines = [{"author_handle": who, "text": f"I am {who}"} for who in ("wren", "@Wren", "finch")]
+    path = tmp_path / "tweets.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(BadInput, match=r"Line 3 of tweets\.jsonl is by @finch and those before by @wren"):
+        list(read_source(path)[1])

@@ -4,12 +4,15 @@ import json
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bot.tweets.cleaning import clean
 from bot.tweets.files import read_source
-from tests.tweets.builders import tweet
+from bot.tweets.source import Tweet
+from tests.tweets.builders import at, notes_js, tweet, tweets_js, zipped
 
 TWEETS = 5_000
 PADDING = "y" * 7_500
@@ -55,3 +58,31 @@ def test_read_as_far_as_asked(large: Path, tmp_path: Path) -> None:
     _, tweets = read_source(path)
     assert next(tweets).text == "tweet 0 of many"
     assert next(tweets).text == "tweet 1 of many"
+
+
+def test_what_is_cleaned_takes_little_memory_however_many_there_are(memory: None) -> None:
+    def tweets() -> Iterator[Tweet]:
+        for number in range(12_000):
+            yield Tweet(
+                f"{number} 🚂 the train is late again {'and again ' * 20}", created_at=datetime(2024, 1, 1, number % 24, tzinfo=UTC)
+            )
+
+    cleaned = clean(tweets(), most=500)
+    assert (cleaned.counts.kept, cleaned.counts.duplicates, len(cleaned.kept)) == (12_000, 0, 500)
+    _, peak = tracemalloc.get_traced_memory()
+    assert peak < 3 << 20, "all the texts would be 12 MB"
+
+
+def test_long_posts_wait_packed(tmp_path: Path, memory: None) -> None:
+    path = tmp_path / "archive.zip"
+    words = [f"{number} 🚂 the train is late again {'and again ' * 200}" for number in range(3_000)]
+    tweets = [tweet(f"{text[:240]}…", number) for number, text in enumerate(words)]
+    path.write_bytes(
+        zipped({"data/tweets.js": tweets_js(tweets), "data/note-tweet.js": notes_js(*((t, at(n)) for n, t in enumerate(words)))})
+    )
+    tracemalloc.reset_peak()
+    before, _ = tracemalloc.get_traced_memory()
+    found = read_source(path)[1]
+    assert all(one.text == text for one, text in zip(found, words, strict=True))
+    _, peak = tracemalloc.get_traced_memory()
+    assert peak - before < 18 << 20, "the texts alone are 24 MB"

@@ -1,6 +1,8 @@
 """Counts on the real files beside the checkout, and that a cut tweet is known in each of their forms."""
 
 import json
+import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,26 @@ def test_archive_of_2019(shared: Path) -> None:
 def test_tweets_js_alone(shared: Path) -> None:
     _, cleaned = read(shared / "data" / "archives" / "SHAPE_tweets_js_first_20.js")
     assert (cleaned.counts.downloaded, cleaned.counts.retweets, cleaned.counts.short) == (20, 9, 0)
+
+
+def count_apart(path: Path) -> tuple[int, int]:
+    """Posts and retweets in an archive, counted without any of Mynah's code: every array of its files of tweets, parsed whole."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if re.search(r"(^|/)(tweets?|\d{4}_\d\d)\.js$", name)]
+            arrays = [archive.read(name).decode() for name in names]
+    else:
+        arrays = [path.read_text(encoding="utf-8")]
+    posts = [item.get("tweet", item) for text in arrays for item in json.loads(text[text.index("=") + 1 :].strip().rstrip(";"))]
+    assert len({post["id_str"] for post in posts}) == len(posts)
+    retweets = [post for post in posts if post.get("full_text", post.get("text")).startswith("RT @") or "retweeted_status" in post]
+    return len(posts), len(retweets)
+
+
+def test_every_archive_against_a_count_of_its_own(shared: Path) -> None:
+    found = sorted((shared / "data" / "archives").iterdir())
+    assert len(found) >= 4
+    for path in found:
+        counts = read(path)[1].counts
+        assert (counts.downloaded, counts.retweets) == count_apart(path), path.name
+        assert counts.kept == counts.downloaded - counts.retweets - counts.short
