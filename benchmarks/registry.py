@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.characters import adapters
-from benchmarks.child import Job, Turn, Work, ask_once
+from benchmarks.child import Job, Turn, Work, as_a_worker, ask_once
 from benchmarks.line import Line, Row, installed, known, machine, median, p99, ratio, show, tell
 from benchmarks.material import BaseFolder, Place, bytes_in, gpt2, place
 
@@ -103,6 +103,7 @@ def peft(turn: Turn, job: Job) -> None:
     turn.end(load_ms=load_ms, switch_ms=switch_ms, grown_mb=grown)
 
 
+@as_a_worker
 def ours(turn: Turn, job: Job) -> None:
     """The store of characters that `Speaker` has; a switch brings a character's numbers to where they are multiplied."""
     import torch

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import Job, Turn
+from benchmarks.child import Job, Turn, as_a_worker
 from benchmarks.material import bytes_in
 from bot.tweets.dataset import read_dataset
 
@@ -115,6 +115,7 @@ def peft_trainer(turn: Turn, job: Job) -> None:
     _train_and_save(trainer, pace, Path(job["out"]))
 
 
+@as_a_worker
 def ours(turn: Turn, job: Job) -> None:
     """Mynah's training; `preset` and `overrides` as in `bot.lm.training.plan`."""
     turn.begin()

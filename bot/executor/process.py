@@ -10,6 +10,11 @@ from typing import IO, Any
 
 NICE = 19
 """Of a worker that trains: it takes what the bot and the generator leave. At 0 a reply takes 2.7 times as long."""
+PACE = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow everything else down sixfold
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # larger pages: a base is loaded sooner, and trains some 5 % faster
+}
+"""Of a worker's environment: what makes it faster."""
 _ROOT = Path(__file__).parents[2]
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
@@ -26,12 +31,12 @@ def usable_cores() -> int:
 def worker_environment(threads: int | None) -> tuple[str, ...]:
     """Arguments of `env`, which change a worker's environment without our reading it: only config.py does that."""
     settings = {
-        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow everything else down sixfold
+        **PACE,
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
     } | ({} if threads is None else {"OMP_NUM_THREADS": str(threads)})
-    secrets = ("DISCORD_TOKEN", "RAY_TOKEN", "RAY_AUTH_TOKEN")
+    secrets = ("DISCORD_TOKEN", "RAY_TOKEN", "RAY_AUTH_TOKEN", "X_BEARER_TOKEN")
     # On a node Ray sets the number of threads to 1, for the CPUs that were asked for.
     without = [word for name in (*secrets, "OMP_NUM_THREADS") for word in ("-u", name)]
     return (*without, *(f"{name}={value}" for name, value in settings.items()))
