@@ -17,7 +17,7 @@ from benchmarks.child import ask_once
 from benchmarks.first_token import CONTESTANTS
 from benchmarks.line import Line, Row, installed, known, machine, median, ratio, show, tell
 from benchmarks.material import BaseFolder, Place, gpt2, nano, place
-from bot.executor.process import PACE
+from bot.executor.process import SPEAKING
 
 TRANSFORMERS, PIPELINE, CTRANSLATE2, OURS = CONTESTANTS
 
@@ -70,7 +70,7 @@ def _start(who: str, first: str, second: str) -> tuple[float, float]:
     began = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.first_token", who, first, second],
-        env={**os.environ, **(PACE if who == OURS else {})},
+        env={**os.environ, **(SPEAKING if who == OURS else {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

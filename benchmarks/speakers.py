@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import Job, Turn, as_a_worker
+from benchmarks.child import Job, Turn, paced
+from bot.executor.process import SPEAKING
 
 PROMPT = "My dream is"
 TOP_K, TOP_P = 50, 0.95
@@ -138,7 +139,7 @@ def _answer(turn: Turn, first: Job | None, say: Callable[[Job], int]) -> None:
         request = turn.begin()
 
 
-@as_a_worker
+@paced(SPEAKING)
 def ours(turn: Turn, job: Job) -> None:
     """Mynah's `Speaker`, with each row's own adapter. A forced text draws ends as any token, and goes on."""
     first = turn.begin()
