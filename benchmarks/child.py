@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,19 @@ Work = Callable[[Turn, Job], None]
 """A contestant: a function of a module that imports nothing heavy before it is called."""
 
 
+_PACES: dict[Work, Mapping[str, str]] = {}
+
+
+def paced(pace: Mapping[str, str]) -> Callable[[Work], Work]:
+    """Give a contestant what makes Mynah's own child processes faster in its environment."""
+
+    def known(work: Work) -> Work:
+        _PACES[work] = pace
+        return work
+
+    return known
+
+
 class Child:
     """The benchmark's side of a contestant. It works only while it is asked something."""
 
@@ -56,7 +69,11 @@ class Child:
         context = multiprocessing.get_context("fork" if fork else "spawn")
         self._pipe, other = context.Pipe()
         self._process = context.Process(target=_main, args=(other, work, job), daemon=True)  # type: ignore[attr-defined]  # of each context
+        before = dict(os.environ)
+        os.environ |= _PACES.get(work, {})
         self._process.start()
+        os.environ.clear()
+        os.environ |= before
         other.close()
 
     def ask(self, **request: object) -> dict[str, Any]:

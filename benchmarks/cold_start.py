@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from benchmarks.child import ask_once
 from benchmarks.first_token import CONTESTANTS
 from benchmarks.line import Line, Row, installed, known, machine, median, ratio, show, tell
 from benchmarks.material import BaseFolder, Place, gpt2, nano, place
+from bot.executor.process import SPEAKING
 
 TRANSFORMERS, PIPELINE, CTRANSLATE2, OURS = CONTESTANTS
 
@@ -67,7 +69,11 @@ def _start(who: str, first: str, second: str) -> tuple[float, float]:
     """Seconds until the first token, and the most memory the process held."""
     began = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.first_token", who, first, second], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmarks.first_token", who, first, second],
+        env={**os.environ, **(SPEAKING if who == OURS else {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018  # asked for
         process.stdout.readline()

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.characters import adapters
-from benchmarks.child import Job, Turn, Work, ask_once
+from benchmarks.child import Job, Turn, Work, ask_once, paced
 from benchmarks.line import Line, Row, installed, known, machine, median, p99, ratio, show, tell
 from benchmarks.material import BaseFolder, Place, bytes_in, gpt2, place
+from bot.executor.process import SPEAKING
 
 PEFT, OURS = "PEFT", "Mynah"
 _COUNTS = {OURS: (10, 100, 1000), PEFT: (10, 64)}
@@ -103,6 +104,7 @@ def peft(turn: Turn, job: Job) -> None:
     turn.end(load_ms=load_ms, switch_ms=switch_ms, grown_mb=grown)
 
 
+@paced(SPEAKING)
 def ours(turn: Turn, job: Job) -> None:
     """The store of characters that `Speaker` has; a switch brings a character's numbers to where they are multiplied."""
     import torch

@@ -5,13 +5,13 @@ when `forced`, else at most). Everybody samples from the 50 likeliest tokens tha
 """
 
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import Job, Turn
+from benchmarks.child import Job, Turn, paced
+from bot.executor.process import SPEAKING
 
 PROMPT = "My dream is"
 TOP_K, TOP_P = 50, 0.95
@@ -139,9 +139,9 @@ def _answer(turn: Turn, first: Job | None, say: Callable[[Job], int]) -> None:
         request = turn.begin()
 
 
+@paced(SPEAKING)
 def ours(turn: Turn, job: Job) -> None:
     """Mynah's `Speaker`, with each row's own adapter. A forced text draws ends as any token, and goes on."""
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as in the process that speaks
     first = turn.begin()
     from bot.lm.base import load_base
     from bot.lm.generation import Speaker

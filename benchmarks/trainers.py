@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.child import Job, Turn
+from benchmarks.child import Job, Turn, paced
 from benchmarks.material import bytes_in
+from bot.executor.process import TRAINING
 from bot.tweets.dataset import read_dataset
 
 EPOCHS = 4
@@ -115,6 +116,7 @@ def peft_trainer(turn: Turn, job: Job) -> None:
     _train_and_save(trainer, pace, Path(job["out"]))
 
 
+@paced(TRAINING)
 def ours(turn: Turn, job: Job) -> None:
     """Mynah's training; `preset` and `overrides` as in `bot.lm.training.plan`."""
     turn.begin()

@@ -92,6 +92,8 @@ SEEDS = (0, 1, 2)
 EVERY = [Corpus(account, 300, 0) for account in ALL]
 _SOME = (("nasa", 100), ("sixworderbot", 300), ("sensanders", 300))
 VARIED = [Corpus(account, tweets, seed) for seed in SEEDS for account, tweets in _SOME]
+SMALL = [Corpus(account, 100, seed) for seed in SEEDS for account in ALL]
+FOR_SMALL = [adapter(), adapter(learning_rate=4e-3), adapter(epochs=5), adapter(batch_tweets=2), adapter(learning_rate=3e-3)]
 LONG = [Corpus("sensanders", 1600, seed) for seed in SEEDS]
 FOR_LONG = [adapter(), adapter(epochs=2), adapter(batch_tweets=8), adapter(embedding_rank=0), adapter(learning_rate=1e-3)]
 
@@ -319,6 +321,7 @@ def write_tables(runs: Sequence[dict[str, Any]], page: Path) -> None:
 STAGES: dict[str, tuple[list[Corpus], list[Arm]]] = {
     "rival": (EVERY, [Arm(HUGGINGTWEETS), adapter(), FULL]),
     "factors": (VARIED, FACTORS),
+    "small": (SMALL, FOR_SMALL),
     "long": (LONG, FOR_LONG),
     "long rival": (LONG[:1], [Arm(HUGGINGTWEETS), FULL]),
 }

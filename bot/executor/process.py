@@ -5,11 +5,22 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 NICE = 19
 """Of a worker that trains: it takes what the bot and the generator leave. At 0 a reply takes 2.7 times as long."""
+SPEAKING = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow everything else down sixfold
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # larger pages: a base is loaded sooner, and trains some 5 % faster
+}
+"""Of the environment of the process that speaks: what makes it faster."""
+TRAINING = {
+    **SPEAKING,
+    "GOMP_SPINCOUNT": "300000",  # a few ms: threads that wake up for each small step train a small base at 0.6 times the rate
+}
+"""The same of a worker that trains. Its spinning harms nobody: it runs in the idle class (`child.py`)."""
 _ROOT = Path(__file__).parents[2]
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
@@ -23,10 +34,10 @@ def usable_cores() -> int:
     return cores
 
 
-def worker_environment(threads: int | None) -> tuple[str, ...]:
-    """Arguments of `env`, which change a worker's environment without our reading it: only config.py does that."""
+def worker_environment(threads: int | None, pace: Mapping[str, str]) -> tuple[str, ...]:
+    """Arguments of `env`: a pace, and what every worker needs. So its environment changes without our reading it: config.py does that."""
     settings = {
-        "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow everything else down sixfold
+        **pace,
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "PYTHONUNBUFFERED": "1",
@@ -47,7 +58,7 @@ async def spawn(
     """
     return await asyncio.create_subprocess_exec(
         "env",
-        *worker_environment(threads or usable_cores()),
+        *worker_environment(threads or usable_cores(), TRAINING if nice else SPEAKING),
         *(python, "-X", "faulthandler", "-m", "bot.executor.child"),
         *(str(os.getpid()), str(nice), module, *arguments),
         cwd=_ROOT,

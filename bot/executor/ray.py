@@ -21,7 +21,7 @@ from bot.executor.contract import OK, PREEMPTED, REFUSED, Attempt, Outcome, Prog
 from bot.executor.fence import Fence
 from bot.executor.following import Follower
 from bot.executor.outcome import Stopped, judge
-from bot.executor.process import NICE, worker_environment
+from bot.executor.process import NICE, TRAINING, worker_environment
 from bot.executor.rayjobs import NotTaken, RayJob, RayJobs, Submission, Trouble, last_line
 
 _SUBMITTED = "submitted"
@@ -134,7 +134,7 @@ class RayExecutor:
     def _submission(self, attempt: Attempt) -> Submission:
         """The worker's command, which becomes the process that Ray watches: its signals and its exit code are the worker's."""
         folder = attempt.folder.resolve()
-        environment = worker_environment(files.read_spec(folder).threads)
+        environment = worker_environment(files.read_spec(folder).threads, TRAINING)
         command = ("nice", "-n", str(NICE), "env", *environment, "python", "-X", "faulthandler", "-m", self._worker, str(folder))
         return Submission(
             submission_id=f"mynah-{attempt.name}-{secrets.token_hex(6)}",

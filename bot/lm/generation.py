@@ -5,6 +5,7 @@ has them all.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from bot.errors import BadInput
 from bot.lm.base import Base, load_base
 from bot.lm.company import Row
 from bot.lm.decoder import SLOTS, Decoder, likelihoods
+from bot.lm.kernels import lent_threads
 from bot.lm.quantised import Resident
 from bot.lm.sampling import Manner, choices, manner_of, penalise
 from bot.lm.screening import LONGEST, is_broken
@@ -207,6 +209,10 @@ class Speaker:
     def step(self) -> None:
         """One token more for every text on its way; who waits for a row may get one."""
         self._tellings = [t for t in self._tellings if not t.done]
+        with lent_threads() if self._base.native else nullcontext():
+            self._advance()
+
+    def _advance(self) -> None:
         self._admit()
         if not self._texts:
             return

@@ -5,7 +5,8 @@ is built when Mynah is installed, where there is a C compiler; without it, and o
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class Matrix:
         if bias is not None:
             self._numbers[2, :outputs] = bias.detach().float()
         packing = _Packing(wide.data_ptr(), outputs, inputs, *wide.stride(), self._weights.data_ptr(), scales, sums)
-        _library().mynah_pack(ctypes.byref(packing), torch.get_num_threads())
+        _library().mynah_pack(ctypes.byref(packing), _threads())
         self.inputs, self.outputs = inputs, outputs
         self._packed = _Matrix(inputs, outputs, self._weights.data_ptr(), scales, sums, biases)
         self._at = ctypes.addressof(self._packed)
@@ -58,7 +59,7 @@ class Matrix:
         if not x.is_contiguous():
             x = x.contiguous()
         y = torch.empty(len(x), self.outputs)
-        if _library().mynah_linear(self._at, x.data_ptr(), len(x), pairs, y.data_ptr(), torch.get_num_threads()):
+        if _library().mynah_linear(self._at, x.data_ptr(), len(x), pairs, y.data_ptr(), _threads()):
             raise MemoryError
         return y
 
@@ -80,9 +81,30 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *, cache: Tensor, slots: Tensor, len
         q.data_ptr(), k.data_ptr(), v.data_ptr(), keys.data_ptr(), values.data_ptr(), slots.data_ptr(), lengths.data_ptr(), out.data_ptr(),
         None, heads, k.shape[1], width, cache.shape[-2], q.stride(0), k.stride(0), v.stride(0),
     )  # fmt: skip
-    if _library().mynah_attend(ctypes.byref(call), rows, torch.get_num_threads()):
+    if _library().mynah_attend(ctypes.byref(call), rows, _threads()):
         raise MemoryError
     return out
+
+
+_lent: list[int] = []
+"""Threads that torch has lent to the kernels."""
+
+
+@contextmanager
+def lent_threads() -> Iterator[None]:
+    """All of torch's threads but one are the kernels': what torch does for a few rows is so little that sharing it out costs more."""
+    count = torch.get_num_threads()
+    _lent.append(count)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(count)
+        _lent.pop()
+
+
+def _threads() -> int:
+    return _lent[-1] if _lent else torch.get_num_threads()
 
 
 def were_built() -> bool:

@@ -41,15 +41,17 @@ class Pieces:
         """Other tokens that begin with a character: number, the whole characters in it, and the bytes of an unfinished one at its end."""
         self.going_on: list[int] = []
         """Tokens that begin inside a character."""
+        plain = []
         for token, piece in enumerate(spelt):
             if not piece:
                 continue
             if not piece.translate(None, _PLAIN):
-                self.plain[token] = True
+                plain.append(token)
             elif 0x80 <= piece[0] < 0xC0:
                 self.going_on.append(token)
             else:
                 self.beginning.append((token, *_taken_apart(piece)))
+        self.plain[plain] = True
 
 
 class Spelling:

@@ -20,6 +20,11 @@ def test_steps_see_about_as_many_tokens_whatever_the_tweets_length(tokens_per_tw
         assert default_recipe(NANO, 6, tokens_per_tweet * tweets, tweets).batch_tweets == batch
 
 
+def test_a_small_base_goes_through_few_tweets_more_often() -> None:
+    assert default_recipe(NANO, 6, 30 * 100, 100).epochs > default_recipe(NANO, 6, 30 * 300, 300).epochs
+    assert default_recipe(GPT2, 12, 30 * 100, 100).epochs == default_recipe(GPT2, 12, 30 * 300, 300).epochs
+
+
 def test_overrides() -> None:
     assert with_overrides(Recipe(), {"epochs": 1}) == Recipe(epochs=1)
     with pytest.raises(BadInput, match="no speed, volume"):
