@@ -10,7 +10,7 @@ from bot.outbox import Refused
 from storage.database import Database
 from storage.jobs import JobStore
 from storage.posts import Post, PostStore
-from tests.records import NOON
+from tests.records import NOON, training_of
 from tests.test_outbox import Scripted, add, add_slots, settle
 
 GONE = Refused("The channel is gone.")
@@ -34,15 +34,10 @@ async def ended_job(database: Database) -> int:
     async with database.transaction() as tx:
         job = await store.insert(
             tx,
+            training_of("heron", Path("tweets.txt")),
             guild_id=7,
             channel_id=8,
             user_id=42,
-            handle="heron",
-            source_path="none",
-            file_name="tweets.txt",
-            base="nano",
-            base_name="nano",
-            seed=1,
             dedupe_key="interaction:1",
             now=NOON,
         )

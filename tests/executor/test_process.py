@@ -20,7 +20,7 @@ def test_the_limit_of_the_container_counts(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_no_worker_gets_a_secret() -> None:
-    arguments = process.worker_environment(1)
+    arguments = process.worker_environment(1, process.TRAINING)
     taken_away = {name for flag, name in pairwise(arguments) if flag == "-u"}
     secrets = {name.upper() for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
     assert secrets
