@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +21,7 @@ import structlog
 from bot.clock import Clock
 from bot.errors import NotNow, SourceError, Spent, TooLittleText
 from bot.executor.contract import Progress
-from bot.jobs import Guard
+from bot.privacy import Privacy
 from bot.registry import CUT_SHORT, Registry
 from bot.spending import PAID, Spending
 from bot.tweets.journal import Journal
@@ -96,7 +97,7 @@ class Fetcher:
     """Fetches."""
 
     def __init__(
-        self, *, database: Database, home: Path, privacy: Guard, spending: Spending, clock: Clock, make: Callable[[str], Source]
+        self, *, database: Database, home: Path, privacy: Privacy, spending: Spending, clock: Clock, make: Callable[[str], Source]
     ) -> None:
         """Build it.
 
@@ -136,7 +137,7 @@ class Fetcher:
                 await self._look_up(errand)
             await self._afford(errands)
             for number, errand in enumerate(errands):
-                await self._read(errand, lambda share, done=number: tell(_progress((done + share) / len(errands))))  # type: ignore[misc]
+                await self._read(errand, partial(_tell_of, tell, number, len(errands)))
             return await _to_the_end(self._keep(job, errands)) if errands else job
 
     async def _errand(self, stack: AsyncExitStack, job: Job, material: Material) -> _Errand | None:
@@ -275,8 +276,9 @@ class Fetcher:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _progress(share: float) -> Progress:
-    return Progress("fetching", round(SHARE * share, 4))
+def _tell_of(tell: Tell, done: int, errands: int, share: float) -> None:
+    """`share` of the errand after those that are done."""
+    tell(Progress("fetching", round(SHARE * (done + share) / errands, 4)))
 
 
 def _told(errand: _Errand) -> Material:

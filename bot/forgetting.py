@@ -125,7 +125,7 @@ class Forgetting:
         try:
             await self._finish(await self._erasures.unfinished())
         except StorageProblem as problem:
-            log.error("what was forgotten could not be written down as done: it is tried again", reason=str(problem))  # noqa: TRY400
+            log.error("what was forgotten could not be written down as done: it is tried again", reason=str(problem))  # noqa: TRY400 -- foreseen
 
     async def _forget(self, names_: Sequence[str], called: str, *, guild_id: int, user_id: int, statement: Statement) -> Receipt:
         async with self._turn:
@@ -200,7 +200,7 @@ class Forgetting:
             done.again = done.again or stopped
             await asyncio.to_thread(remove, self._home, done.found)
         except (StorageProblem, OSError) as problem:
-            log.error("not all that was forgotten is gone from the disk: it is tried again", reason=str(problem))  # noqa: TRY400
+            log.error("not all that was forgotten is gone from the disk: it is tried again", reason=str(problem))  # noqa: TRY400 -- foreseen
             done.again = str(problem)
         await self._write_down(begun, done, todo, numbers | {"copies": done.copies, "unclean": len(done.unclean)})
         return done

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bot.bases import choose_base, is_pulled
+from bot.bases import choose_base, choose_multilingual
 from bot.clock import Clock
 from bot.config import Settings
 from bot.errors import BadInput
 from bot.handles import JOINT, mash_up
-from bot.jobs import Guard
+from bot.privacy import Privacy
 from bot.spending import Cost, Spending
 from bot.tweets.accounts import make_source
 from bot.tweets.x import X
@@ -54,7 +54,7 @@ class Account:
 class Intake:
     """The way in."""
 
-    def __init__(self, *, settings: Settings, home: Path, uploads: Uploads, privacy: Guard, spending: Spending, clock: Clock) -> None:
+    def __init__(self, *, settings: Settings, home: Path, uploads: Uploads, privacy: Privacy, spending: Spending, clock: Clock) -> None:
         self._settings, self._home, self._clock = settings, home, clock
         self._uploads, self._privacy, self._spending = uploads, privacy, spending
 
@@ -98,7 +98,7 @@ class Intake:
                 base_name=base_name,
                 seed=secrets.randbits(32),
                 preset=preset,
-                multilingual=self._multilingual(),
+                multilingual=choose_multilingual(self._settings.base_model, self._settings.multilingual_base, self._home),
             )
         except BaseException:
             self._uploads.discard(room / "any")
@@ -112,10 +112,6 @@ class Intake:
             raise BadInput(ALL_OF_THEM)
         path = self._uploads.fetched(room, service, account.handle)
         return Material(account.handle, service, path.name, f"@{account.handle} on {SERVICES[service]}")
-
-    def _multilingual(self) -> str | None:
-        name = self._settings.multilingual_base
-        return name if self._settings.base_model.strip() == "auto" and is_pulled(name, self._home) else None
 
 
 def _check(accounts: Sequence[Account], service: Service | None) -> None:

@@ -5,16 +5,15 @@ import builtins
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from bot.clock import Clock
 from bot.config import Settings
 from bot.errors import BadInput, NotAllowed, NotFound
+from bot.privacy import Privacy
 from bot.registry import Registry
 from storage.characters import SHELL
-from storage.database import Database, Transaction
+from storage.database import Database
 from storage.jobs import Basis, Job, JobStore, Training
 
 
@@ -47,34 +46,10 @@ class _Watch:
     """Set when nothing of it runs any more."""
 
 
-class Guard(Protocol):
-    """Whose tweets may be learned from: `bot.privacy.Privacy`."""
-
-    async def check(self, handles: Sequence[str]) -> None:
-        """Raise NotAllowed when one of the accounts may not be trained on."""
-
-    async def record(
-        self,
-        tx: Transaction,
-        *,
-        handles: Sequence[str],
-        basis: Basis,
-        guild_id: int,
-        channel_id: int,
-        user_id: int,
-        job_id: int,
-        now: datetime,
-    ) -> None:
-        """Keep what entitles a member to a training."""
-
-    async def digests(self) -> tuple[str, tuple[str, ...]]:
-        """For a worker: the salt, and the digests of the accounts that nobody may train on."""
-
-
 class JobQueue:
     """Jobs, as those see them who ask for them."""
 
-    def __init__(self, *, database: Database, settings: Settings, clock: Clock, privacy: Guard) -> None:
+    def __init__(self, *, database: Database, settings: Settings, clock: Clock, privacy: Privacy) -> None:
         self._database, self._privacy = database, privacy
         self._jobs = JobStore(database)
         self._registry = Registry(database=database, home=settings.mynah_home.resolve())

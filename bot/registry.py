@@ -20,6 +20,7 @@ from bot.executor.contract import Attempt, Result
 from bot.tweets.cleaning import Counts
 from bot.uploads import Uploads
 from storage.characters import SHELL, CharacterStore
+from storage.copies import to_disk
 from storage.corpora import CorpusStore
 from storage.database import Database, Transaction
 from storage.facts import FactStore
@@ -189,7 +190,7 @@ class Registry:
         if corpus is not None and read.exists():
             corpus.parent.mkdir(parents=True, exist_ok=True)
             read.replace(corpus)
-            _to_disk(corpus)
+            to_disk(corpus)
         for material in job.materials:
             self._uploads.discard(job.path_of(material))
         if self._job_folder(job.id).exists():
@@ -290,7 +291,7 @@ def _copy_checked(made: Path, staged: Path, hashes: Mapping[str, str]) -> None:
             os.fsync(file.fileno())
     if not hashes:
         raise TrainingError("The training left no model.")
-    _to_disk(staged)
+    to_disk(staged)
 
 
 def _rename(staged: Path, target: Path) -> None:
@@ -299,15 +300,7 @@ def _rename(staged: Path, target: Path) -> None:
     if target.exists():
         shutil.rmtree(target)
     staged.rename(target)
-    _to_disk(target.parent)
-
-
-def _to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    to_disk(target.parent)
 
 
 def _numbered(folder: Path) -> list[Path]:

@@ -18,7 +18,8 @@ from bot.executor import files
 from bot.executor.contract import Attempt, Executor, Outcome, Progress, TrainSpec
 from bot.executor.fence import Fence
 from bot.fetching import SHARE, Fetcher
-from bot.jobs import Guard, JobQueue
+from bot.jobs import JobQueue
+from bot.privacy import Privacy
 from bot.registry import Registry, Superseded, promise_result
 from bot.specs import Specs
 from storage.database import Database
@@ -45,7 +46,7 @@ class JobRunner:
         queue: JobQueue,
         executor: Executor,
         fetcher: Fetcher,
-        privacy: Guard,
+        privacy: Privacy,
         home: Path,
         settings: Settings,
         clock: Clock,

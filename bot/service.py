@@ -97,7 +97,7 @@ def persistent(part: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[No
                 return await part()
             except StorageProblem as problem:
                 rest = rest if time.monotonic() - began < LONGEST_REST_S else FIRST_REST_S
-                log.error("the database could not be used: trying again soon", reason=str(problem), rest_s=rest)  # noqa: TRY400
+                log.error("the database could not be used: trying again soon", reason=str(problem), rest_s=rest)  # noqa: TRY400 -- foreseen
             await asyncio.sleep(rest)
             rest = min(2 * rest, LONGEST_REST_S)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from bot.bases import choose_base
 from bot.config import Settings
 from bot.executor.contract import Preset, SpecSource, TrainSpec
-from bot.jobs import Guard
+from bot.privacy import Privacy
 from bot.registry import Registry
 from storage.database import Database
 from storage.jobs import Job, JobStore
@@ -20,7 +20,7 @@ HALF_BATCH = {"batch_tweets": 2}
 class Specs:
     """Writes specs."""
 
-    def __init__(self, *, database: Database, home: Path, settings: Settings, privacy: Guard) -> None:
+    def __init__(self, *, database: Database, home: Path, settings: Settings, privacy: Privacy) -> None:
         self._home, self._settings, self._privacy = home, settings, privacy
         self._jobs, self._consents = JobStore(database), PrivacyStore(database)
         self._registry = Registry(database=database, home=home)

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from bot.config import Settings
-from bot.errors import NotAllowed
+from bot.digests import digest
 from bot.executor.contract import Attempt, Progress
 from bot.fetching import Fetcher
 from bot.jobs import JobQueue, Queued
+from bot.privacy import Privacy
 from bot.runner import JobRunner
 from bot.spending import Spending
 from bot.tweets.source import Source
 from bot.uploads import Uploads
-from storage.database import Database, Transaction
+from storage.database import Database
 from storage.jobs import Basis, Job, JobStore, Material, Training
 from storage.posts import Post, PostStore
 from storage.privacy import PrivacyStore
@@ -31,26 +32,6 @@ _NUMBERS = count()
 """Also after a restart, no two interactions have the same."""
 
 
-class FakePrivacy:
-    """Knows who has opted out by name."""
-
-    def __init__(self, database: Database) -> None:
-        self.opted_out: set[str] = set()
-        self.store = PrivacyStore(database)
-
-    async def check(self, handles: Sequence[str]) -> None:
-        for handle in handles:
-            if handle in self.opted_out:
-                raise NotAllowed(f"@{handle} has opted out.")
-
-    async def record(self, tx: Transaction, *, handles: Sequence[str], **consent: Any) -> None:
-        for handle in handles:
-            await self.store.record(tx, handle=handle, **consent)
-
-    async def digests(self) -> tuple[str, tuple[str, ...]]:
-        return "salt", tuple(sorted(self.opted_out))
-
-
 class Desk:
     """What one start of the bot would hold."""
 
@@ -59,7 +40,7 @@ class Desk:
         self.told: list[tuple[str, Progress | None]] = []
         self.jobs, self.posts = JobStore(database), PostStore(database)
         made = Settings(_env_file=None, mynah_home=home, **settings)
-        self.privacy = FakePrivacy(database)
+        self.privacy = Privacy(database=database, clock=clock)
         self.queue = JobQueue(database=database, settings=made, clock=clock, privacy=self.privacy)
         self.spending = Spending(database=database, settings=made, clock=clock)
         self.sources: dict[str, Source] = {}
@@ -87,6 +68,14 @@ class Desk:
     def _announce(self, job: Job, progress: Progress | None) -> None:
         self.told.append((job.state, progress))
         self._news.set()
+
+    async def opted_out(self, handle: str) -> str:
+        """Only the row of an opt-out, as from a ledger: what is queued stays. Its digest."""
+        store = PrivacyStore(self.database)
+        hashed = digest(handle, await store.salt())
+        async with self.database.transaction() as tx:
+            await store.add_opt_out(tx, hashed, user_id=9, now=self.clock.now())
+        return hashed
 
     def upload(self, name: str = "heron.zip") -> Path:
         path = self.home / "uploads" / f"u{next(_NUMBERS)}" / name

@@ -79,7 +79,7 @@ async def test_what_entitles_to_it_is_recorded_with_the_job(tmp_path: Path) -> N
 
 async def test_who_has_opted_out_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     async with desk(tmp_path) as one:
-        one.privacy.opted_out.add("wren")
+        await one.opted_out("wren")
         with pytest.raises(NotAllowed, match="@wren has opted out"):
             await one.ask_source("x", ("heron", "wren"))
         assert await one.queue.list(7) == []

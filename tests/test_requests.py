@@ -161,7 +161,7 @@ async def test_an_account_that_opts_out_meanwhile_is_refused(tmp_path: Path) -> 
     async with desk(tmp_path) as one:
         requests = office(one)
         request = await asked(one, requests)
-        one.privacy.opted_out.add("heron")
+        await one.opted_out("heron")
         with pytest.raises(NotAllowed, match="opted out"):
             await said(requests, request)
         assert not await one.queue.list(GUILD)

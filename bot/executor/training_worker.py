@@ -139,7 +139,7 @@ class TrainingAttempt:
         """Judge the new model; a sentence joins the warning where it should not be trusted. The same model is judged the same."""
         self._progress.tell("evaluating")
         from bot.lm import evaluation  # noqa: PLC0415  # see above
-        from bot.lm.verdict import verdict  # noqa: PLC0415
+        from bot.lm.verdict import verdict  # noqa: PLC0415  # see above
 
         found = evaluation.measure(loaded, self._model, material.dataset, trained)
         texts, of_base = evaluation.speak(self._base, self._model, self._between)
@@ -161,7 +161,7 @@ class TrainingAttempt:
                 yield [kept.text for kept in dataset.read_dataset(Path(path)).train]
 
     def _write_card(self, material: Material, trained: "Trained", evaluation: "Evaluation") -> None:
-        from bot.lm.card import Card, render  # noqa: PLC0415
+        from bot.lm.card import Card, render  # noqa: PLC0415  # see above
 
         card = Card(
             handle=self._spec.handle,

@@ -151,9 +151,9 @@ def _check_rest(folder: Path, network: StoredNetwork) -> None:
 
 def _load_wrapped(folder: Path, device: torch.device, dtype: torch.dtype) -> tuple[Network, int]:
     from transformers import AutoModelForCausalLM, PreTrainedModel  # noqa: PLC0415  # takes seconds, and most bases need it not
-    from transformers.utils import logging  # noqa: PLC0415
+    from transformers.utils import logging  # noqa: PLC0415  # the same
 
-    from bot.lm.wrapped import Wrapped  # noqa: PLC0415
+    from bot.lm.wrapped import Wrapped  # noqa: PLC0415  # the same
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers types it not
     loaded: Any = AutoModelForCausalLM.from_pretrained(

@@ -17,7 +17,7 @@ from bot.errors import Declined, SourceDown
 from bot.tweets.blueskyproblems import Refused, is_without_record, missing, protected, refusal, said, suspended, unreadable
 from bot.tweets.source import Page, Profile, Tweet
 from bot.tweets.strangers import public_connector, public_name
-from bot.tweets.web import PATIENCE, Patience, Web
+from bot.tweets.web import PATIENCE, Item, Patience, Web, text_in
 from bot.tweets.wishes import RECORDS, is_refusal, labels, said_in
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ _HANDLE = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-
 _DID = re.compile(r"did:[a-z]+:[A-Za-z0-9._:-]+")
 _SIGNED_IN_ONLY = {"!no-unauthenticated"}
 _CLOSED = {"!takedown", "!suspend"}
-
-Item = Mapping[str, object]
 
 
 class Bluesky:
@@ -69,21 +67,21 @@ class Bluesky:
             raise missing(handle)
         server = await self._server(HOST, "Bluesky")
         view = _account(await self._ask(server.profile(handle), handle))
-        name, did = _text(view, "handle"), _text(view, "did")
+        name, did = text_in(view, "handle"), text_in(view, "did")
         if not name or not _DID.fullmatch(did):
             raise unreadable()
         if name.lower() != handle.lower():
             raise missing(handle)  # whoever it is now, nobody was asked about them
         _refuse_labelled(name, [view])
-        if words := said_in(f"{_text(view, 'displayName')}\n{_text(view, 'description')}"):
+        if words := said_in(f"{text_in(view, 'displayName')}\n{text_in(view, 'description')}"):
             raise Declined(
                 f"@{name} says “{words}” in its profile at Bluesky, so Mynah does not learn from it: only its owner can take that back."
             )
         await self._look_for_declarations(did, name)
-        avatar, posts = _text(view, "avatar"), view.get("postsCount")
+        avatar, posts = text_in(view, "avatar"), view.get("postsCount")
         return Profile(
             handle=name,
-            name=_text(view, "displayName").strip() or None,
+            name=text_in(view, "displayName").strip() or None,
             id=did,
             avatar_url=avatar if avatar.startswith("https://") else None,
             posts=posts if isinstance(posts, int) else None,
@@ -150,7 +148,7 @@ class Bluesky:
         document = answer.json()
         services = document.get("service") if answer.status == 200 and isinstance(document, Mapping) else None
         for service in services if isinstance(services, list) else ():
-            if isinstance(service, Mapping) and _text(service, "id").endswith("#atproto_pds"):
+            if isinstance(service, Mapping) and text_in(service, "id").endswith("#atproto_pds"):
                 home = public_name(service.get("serviceEndpoint"))
                 if home is not None:
                     return home
@@ -184,14 +182,14 @@ class Bluesky:
 
 def _xrpc(web: Web, host: str) -> "Xrpc":
     """In a thread: the first import takes most of a second."""
-    from bot.tweets.xrpc import Xrpc  # noqa: PLC0415
+    from bot.tweets.xrpc import Xrpc  # noqa: PLC0415  # see above
 
     return Xrpc(web, host)
 
 
 def _read(items: list[object], did: str, since: str | None, *, is_last: bool) -> tuple[tuple[Tweet, ...], bool]:
     """In a thread."""
-    from bot.tweets.feed import tweets  # noqa: PLC0415
+    from bot.tweets.feed import tweets  # noqa: PLC0415  # the same
 
     return tweets(items, did, since=since, is_last=is_last)
 
@@ -224,8 +222,3 @@ def _homeless(handle: str) -> SourceDown:
         f"Mynah cannot see whether @{handle} has declared at Bluesky that no AI may learn from it, because the server with its records "
         "does not say: wait until that works."
     )
-
-
-def _text(item: Item, name: str) -> str:
-    value = item.get(name)
-    return value if isinstance(value, str) else ""

@@ -53,6 +53,6 @@ def _own_words(text: str) -> str:
 @cache
 def _identifier() -> "LanguageIdentifier":
     """Half a second and 60 MB: only where texts are looked at, which is in the worker."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  # see above
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -16,7 +16,7 @@ from yarl import URL
 from bot.clock import Clock
 from bot.errors import Declined, Missing, NoAccess, RateLimited, SourceDown, SourceError, Suspended
 from bot.tweets.source import Page, Profile, Tweet
-from bot.tweets.web import PATIENCE, Answer, Patience, Web, moment
+from bot.tweets.web import PATIENCE, Answer, Item, Patience, Web, moment
 
 log = structlog.get_logger("mynah.mastodon")
 
@@ -29,8 +29,6 @@ _HANDLE = re.compile(r"(?P<name>[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?)@(?P<host>[a
 _IDENTITY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _NEXT = re.compile(r"\brel\s*=\s*\"?[^\",;]*\bnext\b", re.IGNORECASE)
-
-Item = Mapping[str, object]
 
 
 class Mastodon:

@@ -42,6 +42,9 @@ class Patience:
 
 PATIENCE = Patience()
 
+Item = Mapping[str, object]
+"""An object in an answer."""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -176,6 +179,12 @@ class Web:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+
+def text_in(item: Item, name: str) -> str:
+    """What stands under that name, if it is a text; else an empty one."""
+    value = item.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def moment(value: str | None, now: datetime) -> datetime | None:

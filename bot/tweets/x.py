@@ -19,7 +19,7 @@ from bot.clock import Clock
 from bot.errors import NoAccess
 from bot.tweets.records import MAX_TWEET_CHARACTERS, parse_time
 from bot.tweets.source import Page, Profile, Tweet
-from bot.tweets.web import PATIENCE, Answer, Patience, Web
+from bot.tweets.web import PATIENCE, Answer, Item, Patience, Web, text_in
 from bot.tweets.xproblems import missing, problems, protected, refusal, unreadable
 
 log = structlog.get_logger("mynah.x")
@@ -34,8 +34,6 @@ _TOKEN = re.compile(r"[!-~]+")
 _LEADING_MENTIONS = re.compile(r"(?:@\w{1,30}\s+)+", re.ASCII)
 _USER_FIELDS = ["profile_image_url", "protected", "public_metrics"]
 _POST_FIELDS = ["author_id", "created_at", "in_reply_to_user_id", "note_tweet", "referenced_tweets"]
-
-Item = Mapping[str, object]
 
 
 class X:
@@ -68,7 +66,7 @@ class X:
         client = await self._client()
         user = await self._ask(client.get_user(username=handle, user_fields=_USER_FIELDS), handle)
         data = user.get("data")
-        username = _text(data, "username") if isinstance(data, Mapping) else ""
+        username = text_in(data, "username") if isinstance(data, Mapping) else ""
         if not isinstance(data, Mapping) or not username or not _number(data.get("id")):
             raise unreadable()
         if username.lower() != handle.lower():
@@ -79,9 +77,9 @@ class X:
         posts = metrics.get("tweet_count") if isinstance(metrics, Mapping) else None
         return Profile(
             handle=username,
-            name=_text(data, "name").strip() or None,
+            name=text_in(data, "name").strip() or None,
             id=str(_number(data.get("id"))),
-            avatar_url=_picture(_text(data, "profile_image_url")),
+            avatar_url=_picture(text_in(data, "profile_image_url")),
             posts=posts if isinstance(posts, int) else None,
         )
 
@@ -196,15 +194,15 @@ def _tweets(data: list[object], profile: Profile, newest: int) -> Iterator[Tweet
 
 
 def _tweet(item: Item, profile: Profile) -> Tweet:
-    text = _text(item, "text")
+    text = text_in(item, "text")
     note = item.get("note_tweet")
-    full = _text(note, "text") if isinstance(note, Mapping) else ""
+    full = text_in(note, "text") if isinstance(note, Mapping) else ""
     if _is_reply_to_somebody(item, profile):
         text, full = _LEADING_MENTIONS.sub("", text, count=1), full and _LEADING_MENTIONS.sub("", full, count=1)
     return Tweet(
         full or text,
         id=str(_number(item.get("id"))),
-        created_at=parse_time(_text(item, "created_at")),
+        created_at=parse_time(text_in(item, "created_at")),
         is_retweet=_is_retweet(item, profile),
     )
 
@@ -220,7 +218,7 @@ def _is_retweet(item: Item, profile: Profile) -> bool:
     author = _number(item.get("author_id"))
     references = item.get("referenced_tweets")
     return (
-        _text(item, "text").startswith("RT @")
+        text_in(item, "text").startswith("RT @")
         or bool(author and str(author) != profile.id)
         or (isinstance(references, list) and any(isinstance(one, Mapping) and one.get("type") == "retweeted" for one in references))
     )
@@ -230,11 +228,6 @@ def _is_reply_to_somebody(item: Item, profile: Profile) -> bool:
     """In answers to others X writes their names first; where one answers oneself, a name is one's own word."""
     to = _number(item.get("in_reply_to_user_id"))
     return bool(to) and str(to) != profile.id
-
-
-def _text(item: Item, name: str) -> str:
-    value = item.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def _number(identity: object) -> int:

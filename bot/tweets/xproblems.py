@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.errors import Missing, NoAccess, Protected, RateLimited, SourceDown, SourceError, Spent, Suspended
-from bot.tweets.web import Answer, moment
+from bot.tweets.web import Answer, moment, text_in
 
 _RESETS = ("x-rate-limit-reset", "x-app-limit-24hour-reset", "x-user-limit-24hour-reset")
 _CONSOLE = "in X's developer console"
@@ -55,20 +55,15 @@ def _problem(item: object) -> Problem:
         return Problem()
     code = item.get("code")
     return Problem(
-        title=_text(item, "title"),
-        detail=_text(item, "detail") or _text(item, "message"),
-        kind=_text(item, "type").rstrip("/").rpartition("/")[2],
-        reason=_text(item, "reason"),
-        parameter=_text(item, "parameter"),
+        title=text_in(item, "title"),
+        detail=text_in(item, "detail") or text_in(item, "message"),
+        kind=text_in(item, "type").rstrip("/").rpartition("/")[2],
+        reason=text_in(item, "reason"),
+        parameter=text_in(item, "parameter"),
         code=code if isinstance(code, int) else 0,
-        ends=_text(item, "reset_date"),
-        period=_text(item, "period"),
+        ends=text_in(item, "reset_date"),
+        period=text_in(item, "period"),
     )
-
-
-def _text(item: Mapping[str, object], name: str) -> str:
-    value = item.get(name)
-    return value if isinstance(value, str) else ""
 
 
 def refusal(answer: Answer, handle: str, now: datetime) -> SourceError:
