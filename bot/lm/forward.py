@@ -22,11 +22,11 @@ def total_loss(network: Network, pairs: Mapping[str, Pair], bias: Tensor, batch:
     return cross_entropy.cross_entropy(*_output(network, pairs, bias, batch))
 
 
-def losses_by_row(network: Network, pairs: Mapping[str, Pair], bias: Tensor, corpus: Corpus) -> list[float]:
-    """The sum of the losses of each row's targets in nats, without gradients."""
+def losses_by_row(network: Network, pairs: Mapping[str, Pair], bias: Tensor, corpus: Corpus, at_once: int = AT_ONCE) -> list[float]:
+    """The sum of the losses of each row's targets in nats, without gradients; about `at_once` tokens in one batch."""
     found = torch.zeros(len(corpus), dtype=torch.float64)
     with torch.no_grad():
-        for numbers in sorted_batches(corpus.lengths, AT_ONCE):
+        for numbers in sorted_batches(corpus.lengths, at_once):
             batch = corpus.batch(numbers)
             parts = cross_entropy.losses(*_output(network, pairs, bias, batch))
             tweets = torch.tensor(numbers)[batch.layout.tweets[:, 0].cpu()]
@@ -34,12 +34,12 @@ def losses_by_row(network: Network, pairs: Mapping[str, Pair], bias: Tensor, cor
     return found.tolist()
 
 
-def enter(network: StoredNetwork, corpus: Corpus, first_layer: int) -> None:
+def enter(network: StoredNetwork, corpus: Corpus, first_layer: int, at_once: int = AT_ONCE) -> None:
     """Compute once what enters this layer, for every token of a corpus: the layers below have no pairs, so it never changes."""
     linear = _linear(network, {})
     parts: dict[int, Tensor] = {}
     with torch.no_grad():
-        for numbers in sorted_batches(corpus.lengths, AT_ONCE):
+        for numbers in sorted_batches(corpus.lengths, at_once):
             batch = corpus.batch(numbers)
             x = network.positioned(network.embed(batch.ids), batch.positions)
             for number in range(first_layer):

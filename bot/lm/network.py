@@ -81,8 +81,9 @@ class Network(ABC):
 class StoredNetwork(Network):
     """A network described here, layer by layer; its weights lie in a dict."""
 
-    def __init__(self, shape: Shape, weights: dict[str, Tensor]) -> None:
-        self.shape, self.weights = shape, weights
+    def __init__(self, shape: Shape, weights: dict[str, Tensor], *, tied: bool) -> None:
+        """`tied`: by its config the output layer is the embedding, so that its matrix need not be stored."""
+        self.shape, self.weights, self.tied = shape, weights, tied
 
     @abstractmethod
     def positioned(self, embedded: Tensor, positions: Tensor) -> Tensor:
@@ -109,7 +110,7 @@ class StoredNetwork(Network):
 
     def matrix(self, name: str) -> Tensor:
         """See `Network`."""
-        if name == self.head and f"{name}.weight" not in self.weights:
+        if name == self.head and self.tied and f"{name}.weight" not in self.weights:
             name = self.embedding
         stored = self.weights[f"{name}.weight"]
         return stored.T if self.transposed and name in self.linears else stored
@@ -128,7 +129,7 @@ class GPT2(StoredNetwork):
     def __init__(self, config: Mapping[str, Any], weights: dict[str, Tensor]) -> None:
         width, heads = config["n_embd"], config["n_head"]
         shape = Shape(config["n_layer"], width, heads, heads, width // heads, config["vocab_size"])
-        super().__init__(shape, weights)
+        super().__init__(shape, weights, tied=config.get("tie_word_embeddings", True))
         inner = config.get("n_inner") or 4 * width
         self._epsilon = config.get("layer_norm_epsilon", 1e-5)
         self._activation = _ACTIVATIONS[config.get("activation_function", "gelu_new")]
@@ -167,7 +168,7 @@ class Llama(StoredNetwork):
         key_heads = config.get("num_key_value_heads") or heads
         head_width = config.get("head_dim") or width // heads
         shape = Shape(config["num_hidden_layers"], width, heads, key_heads, head_width, config["vocab_size"])
-        super().__init__(shape, weights)
+        super().__init__(shape, weights, tied=config.get("tie_word_embeddings", False))
         inner = config["intermediate_size"]
         self._epsilon = config.get("rms_norm_eps", 1e-6)
         self._activation = _ACTIVATIONS[config.get("hidden_act", "silu")]

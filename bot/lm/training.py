@@ -5,8 +5,9 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from bot.lm.adapter import Adapter
 from bot.lm.base import Base
 from bot.lm.batches import Corpus, rows, shuffled_batches
 from bot.lm.checkpoint import Checkpoints
-from bot.lm.forward import enter, losses_by_row, total_loss
+from bot.lm.forward import AT_ONCE, enter, losses_by_row, total_loss
 from bot.lm.network import StoredNetwork
 from bot.lm.recipe import Preset, Recipe, default_recipe, with_overrides
 from bot.lm.spelling import write_alphabet
@@ -24,6 +25,7 @@ from bot.lm.trainable import Trainable
 from bot.tweets.dataset import Dataset
 
 RECIPE = "recipe.json"
+T = TypeVar("T")
 
 
 class Preempted(Exception):
@@ -158,6 +160,7 @@ class _Training:
         self.steps = self.steps_per_epoch * recipe.epochs
         self.state = _State()
         self.order: tuple[int, list[list[int]]] | None = None
+        self.at_once = AT_ONCE
 
     def run(self, report: Callable[[TrainingStep], None], should_stop: Callable[[], bool], checkpoint_every_s: float) -> Trained:
         self._resume()
@@ -201,7 +204,7 @@ class _Training:
         if self.recipe.embedding_rank:
             raise BadInput("A recipe that leaves out layers cannot train the embedding under them: set first_layer or embedding_rank to 0.")
         for corpus in (self.corpus, self.heldout):
-            enter(network, corpus, first)
+            self._fitting(partial(enter, network, corpus, first))
 
     def _step(self) -> float:
         """One optimiser step on the batch that belongs to this step number."""
@@ -213,7 +216,7 @@ class _Training:
                 break
             except torch.cuda.OutOfMemoryError as error:
                 if self.state.parts >= len(batch):
-                    raise TrainingError("The GPU's memory does not hold one tweet of training: take a smaller base.") from error
+                    raise _no_memory() from error
             self._halve()
         share = rate((self.state.step + 0.5) / self.steps, self.recipe.warmup)
         self.trainable.step(share, self.recipe.clip)
@@ -236,6 +239,17 @@ class _Training:
             value += float(loss.detach())
         return value
 
+    def _fitting(self, work: Callable[[int], T]) -> T:
+        """What is done without gradients, with so many tokens at once as the GPU's memory holds."""
+        while True:
+            try:
+                return work(self.at_once)
+            except torch.cuda.OutOfMemoryError as error:
+                if self.at_once == 1:  # a batch has one tweet at least
+                    raise _no_memory() from error
+            self.at_once //= 2
+            torch.cuda.empty_cache()
+
     def _halve(self) -> None:
         self.state.parts *= 2
         torch.cuda.empty_cache()
@@ -253,7 +267,7 @@ class _Training:
         return step != self.state.evaluated and (step % every == 0 or step == self.steps)
 
     def _evaluate(self) -> None:
-        found = losses_by_row(self.base.network, self.trainable.pairs, self.trainable.bias, self.heldout)
+        found = self._fitting(partial(losses_by_row, self.base.network, self.trainable.pairs, self.trainable.bias, self.heldout))
         self.state.losses.append(sum(found) / sum(self.heldout.counts))
         self.state.evaluated = self.state.step
         if self.state.since_best == 0:
@@ -294,6 +308,10 @@ class _Training:
         self.trainable.narrow()
         self.trainable.optimizer.load_state_dict(saved["optimizer"])
         torch.set_rng_state(saved["random"])
+
+
+def _no_memory() -> TrainingError:
+    return TrainingError("The GPU's memory does not hold one tweet of training: take a smaller base.")
 
 
 def rate(progress: float, warmup: float) -> float:

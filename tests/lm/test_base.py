@@ -124,6 +124,7 @@ def test_code_of_its_own_is_refused_and_not_run(folder: Path) -> None:
         ("gpt2", "transformer.wpe.weight", r"lack transformer\.wpe\.weight: fetch them again"),
         ("qwen3", "model.layers.0.self_attn.v_proj.weight", "lack 1 of"),
         ("llama", "model.layers.1.input_layernorm.weight", r"lack model\.layers\.1\.input_layernorm\.weight"),
+        ("llama", "lm_head.weight", "lack 1 of the model's 16 matrices"),
         ("gpt_neox", "gpt_neox.layers.0.mlp.dense_h_to_4h.weight", "lack 1 of the model's tensors: fetch them again"),
     ],
 )

@@ -12,7 +12,7 @@ from torch import Tensor
 from bot.errors import TrainingError
 from bot.lm.adapter import ADAPTER, BIAS
 from bot.lm.base import Base, load_base
-from bot.lm.batches import IGNORED, Batch
+from bot.lm.batches import IGNORED, Batch, Corpus
 from bot.lm.forward import total_loss
 from bot.lm.recipe import Recipe
 from bot.lm.training import Preempted, Trained, TrainingStep, train
@@ -100,6 +100,28 @@ def test_a_memory_that_does_not_hold_one_tweet_ends_in_one_sentence(
     with pytest.raises(TrainingError, match=r"^The GPU's memory does not hold one tweet of training: take a smaller base\.$"):
         go(base, dataset, tmp_path)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, replace(RECIPE, first_layer=1, embedding_rank=0)])
+def test_what_is_computed_without_gradients_takes_fewer_tokens_at_once(
+    base: Base, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe
+) -> None:
+    expected, _ = go(base, dataset, tmp_path / "whole", recipe=recipe)
+    batch_of, most, full = Corpus.batch, 2, []
+
+    def held(corpus: Corpus, numbers: list[int]) -> Batch:
+        if not torch.is_grad_enabled() and len(numbers) > most:
+            full.append(len(numbers))
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return batch_of(corpus, numbers)
+
+    monkeypatch.setattr(Corpus, "batch", held)
+    trained, _ = go(base, dataset, tmp_path / "parts", recipe=recipe)
+    assert full
+    assert trained.heldout_model == pytest.approx(expected.heldout_model, rel=1e-5)
+    most = 0
+    with pytest.raises(TrainingError, match="does not hold one tweet"):
+        go(base, dataset, tmp_path / "none", recipe=recipe)
 
 
 def test_a_short_last_batch_is_divided_no_further_than_into_tweets(
