@@ -95,6 +95,8 @@ VARIED = [Corpus(account, tweets, seed) for seed in SEEDS for account, tweets in
 SMALL = [Corpus(account, 100, seed) for seed in SEEDS for account in ALL]
 FOR_SMALL = [adapter(), adapter(learning_rate=4e-3), adapter(epochs=5), adapter(batch_tweets=2), adapter(learning_rate=3e-3)]
 LONG = [Corpus("sensanders", 1600, seed) for seed in SEEDS]
+WHOLE = [Corpus(account, 3200, 0) for account in ("sensanders", "nasa")]
+"""All that X has ever given of an account: 3,200 tweets, of which these two have 2,781 and 2,362 that are their own."""
 FOR_LONG = [adapter(), adapter(epochs=2), adapter(batch_tweets=8), adapter(embedding_rank=0), adapter(learning_rate=1e-3)]
 
 
@@ -324,6 +326,7 @@ STAGES: dict[str, tuple[list[Corpus], list[Arm]]] = {
     "small": (SMALL, FOR_SMALL),
     "long": (LONG, FOR_LONG),
     "long rival": (LONG[:1], [Arm(HUGGINGTWEETS), FULL]),
+    "whole": (WHOLE, [adapter(), adapter(batch_tweets=8), adapter(epochs=2), Arm(HUGGINGTWEETS)]),
 }
 
 

@@ -8,6 +8,7 @@ import torch
 
 from bot.errors import BadInput
 from bot.executor import files
+from bot.executor.choosing import candidate_seed
 from bot.executor.generation_worker import Bases, Worker
 from bot.executor.generator import Answer, Question, SayRequest
 from bot.lm.adapter import Adapter
@@ -134,6 +135,30 @@ def test_a_blocked_word_is_blocked_for_who_asked_for_that_alone(base: Base, mode
     assert [told[number].reply is not None for number in range(4)] == [True, False, True, False]
     assert "(16 with a blocked word)" in str(told[1].error)
     assert told[1].error == told[3].error
+
+
+def test_of_several_candidates_the_one_is_taken_that_is_most_the_character_s_own(
+    base: Base, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speaker, draw = Speaker(base), 0
+    while True:  # until the first would not be taken without scores too
+        seeds = [candidate_seed(draw, number) for number in range(4)]
+        telling = speaker.begin(model, "Well", seeds, judged=True)
+        while not telling.done:
+            speaker.step()
+        scores = speaker.scores(telling.told)
+        best = scores.index(max(scores))
+        if best > 0:
+            break
+        draw += 1
+    monkeypatch.setattr("secrets.randbits", lambda _: draw)
+    desk = Desk(base)
+    desk.worker.ask(Question(1, SayRequest(model, "tiny", "Well", None, 1, candidates=4)))
+    desk.steps_to(1)
+    assert desk.told[0].reply is not None
+    (post,) = desk.told[0].reply.posts
+    assert (post.seed, post.text, post.tried) == (seeds[best], telling.told[best].text, ())
+    assert post.score == pytest.approx(scores[best])
 
 
 def test_a_short_request_is_answered_as_soon_as_alone_while_a_long_one_runs(base: Base, model: str) -> None:
