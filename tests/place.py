@@ -21,6 +21,7 @@ from bot.messages import Button, Message
 from bot.posting import Poster
 from storage.database import Database
 from storage.posts import Post, PostStore
+from tests.discord.addresses import put_back
 from tests.discord.openapi import check_request
 
 EVERYTHING = (
@@ -120,8 +121,7 @@ async def running(poster: Poster) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def place_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
-    for owner, name in ((discord.http.Route, "BASE"), (discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY"), (discord.asset.Asset, "BASE")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+    put_back(monkeypatch)
     quick = asyncio.sleep
 
     async def sleep(seconds: float, result: Any = None) -> Any:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import discord
 import pytest
 from pydantic import SecretStr
 
@@ -21,6 +20,7 @@ from storage.characters import CharacterStore
 from storage.corpora import CorpusStore
 from storage.jobs import JobStore
 from storage.models import ModelStore
+from tests.discord.addresses import put_back
 from tests.records import training_of
 
 TIMEOUT_S = 20.0
@@ -117,8 +117,7 @@ class Town:
 @asynccontextmanager
 async def town_at(home: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> AsyncIterator[Town]:
     """The bot, started and ready. No training runs."""
-    for owner, name in ((discord.http.Route, "BASE"), (discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY"), (discord.asset.Asset, "BASE")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+    put_back(monkeypatch)
     world = World()
     guild = world.add_guild("Aviary")
     channel = world.add_channel(guild, "pond")

@@ -104,7 +104,7 @@ async def test_forgetting_a_person_takes_what_they_called_for_and_their_accounts
             assert connection.execute("SELECT count(*) FROM posts WHERE created_by = ?", (ALICE,)).fetchone() == (0,)
 
 
-async def test_what_cannot_be_done_at_once_is_said_and_done_later(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_cannot_be_done_at_once_is_said_and_done_later(home: Path) -> None:
     async with mind(home) as one:
         with closing(sqlite3.connect(home / DATABASE)) as reader:
             reader.execute("BEGIN")
