@@ -34,17 +34,17 @@ async def test_jitter_is_thrown_once_for_each_slot(tmp_path: Path) -> None:
     async with station(tmp_path, clock) as one:
         await one.add("0 * * * *", jitter_s=1800)
     came: list[tuple[str, int]] = []
-    for _ in range(24 * 60):
+    for _ in range(10 * 60):
         clock.advance(60)
         async with station(tmp_path, clock) as again:  # a restart in each minute
             if await again.scheduler.tick():
                 slot = slot_of((await again.posts())[-1])
                 came.append((f"{slot:%H}", int((clock.now() - slot).total_seconds())))
-    assert [hour for hour, _ in came] == [f"{hour % 24:02}" for hour in range(1, 1 + len(came))]
-    assert len(came) in (23, 24)  # the last may still be to come
+    assert [hour for hour, _ in came] == [f"{hour:02}" for hour in range(1, 1 + len(came))]
+    assert len(came) in (9, 10)  # the last may still be to come
     waits = [wait for _, wait in came]
     assert all(0 <= wait <= 1860 for wait in waits)
-    assert len(set(waits)) > 8
+    assert len(set(waits)) > 6
     async with station(tmp_path / "other", ManualClock(START)) as other:
         await other.add("0 * * * *", jitter_s=1800)
         for hour, wait in came[:3]:
