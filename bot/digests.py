@@ -10,8 +10,3 @@ def digest(handle: str, salt: str) -> str:
     """
     name = handle.strip().removeprefix("@").lower()
     return hashlib.scrypt(name.encode(), salt=salt.encode(), n=2**14, r=8, p=1, dklen=32).hex()
-
-
-def digest_user(user_id: int, salt: str) -> str:
-    """The same of a Discord user."""
-    return digest(f"user:{user_id}", salt)

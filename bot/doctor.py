@@ -5,7 +5,6 @@ import contextlib
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -106,7 +105,7 @@ def _packages() -> Check:
 async def _language_model() -> list[Check]:
     """In a child process, as the bot has it: what is broken in torch may end its process."""
     pipe = asyncio.subprocess.PIPE
-    process = await spawn("bot.lm.machine", nice=0, threads=None, python=sys.executable, stdout=pipe, stderr=pipe)
+    process = await spawn("bot.lm.machine", nice=0, threads=None, stdout=pipe, stderr=pipe)
     machine, said = None, ""
     try:
         async with asyncio.timeout(_IMPORT_S):

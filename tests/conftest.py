@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.executor.cluster import Cluster
+from tests.executor.scene import Job, MakeJob
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -31,3 +32,9 @@ def cluster() -> Iterator[Cluster]:
         yield one
     finally:
         one.stop()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> MakeJob:
+    """Makes a job whose worker does what it is told."""
+    return lambda do, **recipe: Job(tmp_path / "jobs" / "7", do, **recipe)

@@ -10,6 +10,7 @@ from storage.corpora import Corpus
 from storage.jobs import Job, Material, Training
 from storage.models import Model
 from storage.posts import Post
+from storage.requests import Request
 from storage.schedules import Schedule
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -114,6 +115,24 @@ def job(**changes: Any) -> Job:
 def training_of(handle: str, path: Path, **changes: Any) -> Training:
     """A training on one file."""
     made = Training(handle, (Material(handle, "file", path.name, path.name),), str(path), "nano", "nano", seed=1)
+    return replace(made, **changes)
+
+
+def request(**changes: Any) -> Request:
+    made = Request(
+        id=3,
+        guild_id=7,
+        channel_id=8,
+        user_id=9,
+        handle="heron",
+        training=training_of("heron", Path("heron.zip")),
+        basis=None,
+        state="asked",
+        dedupe_key="interaction:1",
+        decided_by=None,
+        created_at=NOON,
+        ended_at=None,
+    )
     return replace(made, **changes)
 
 

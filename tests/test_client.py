@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import discord
 import pytest
 
 from bot.app import open_app
@@ -12,12 +11,12 @@ from bot.config import Settings
 from bot.errors import ConfigError
 from bot.localdiscord import Fault, Harm, World, serve
 from bot.localdiscord.objects import Application
+from tests.discord.addresses import put_back
 
 
 @pytest.fixture(autouse=True)
 def _discord_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner, name in ((discord.http.Route, "BASE"), (discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY"), (discord.asset.Asset, "BASE")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+    put_back(monkeypatch)
 
 
 def settings(home: Path, url: str) -> Settings:

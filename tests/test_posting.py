@@ -1,155 +1,26 @@
 """The Poster against a local Discord: each post once, whatever goes wrong on the way."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import discord
 import pytest
 
-from bot import messages
-from bot.client import point_at
-from bot.clock import SystemClock
 from bot.errors import NotAllowed
-from bot.localdiscord import World, serve
 from bot.localdiscord.faults import Fault, Harm
-from bot.localdiscord.objects import Application, Channel, Guild
 from bot.localdiscord.permissions import Permissions
-from bot.localdiscord.person import Person
 from bot.messages import Button, Message
-from bot.outbox import Refused
-from bot.posting import Poster
-from storage.database import Database
-from storage.erased import Target
-from storage.erasing import forget, through
-from storage.posts import Post, PostStore
-from storage.privacy import ErasureStore
 from storage.webhooks import WebhookStore
-from tests.discord.openapi import check_request
+from tests.place import EVERYTHING, Place, place_at
 
 WEBHOOK = r"/webhooks/\d+/[^/]+$"
 CHANNEL = r"/channels/\d+/messages$"
-EVERYTHING = (
-    Permissions.VIEW_CHANNEL
-    | Permissions.SEND_MESSAGES
-    | Permissions.READ_MESSAGE_HISTORY
-    | Permissions.MANAGE_WEBHOOKS
-    | Permissions.MANAGE_MESSAGES
-)
-
-
-@dataclass
-class Place:
-    """A channel of a server on a local Discord, and what is needed to post there."""
-
-    world: World
-    guild: Guild
-    channel: Channel
-    application: Application
-    alice: Person
-    database: Database
-    client: discord.Client
-
-    @property
-    def store(self) -> PostStore:
-        return PostStore(self.database)
-
-    def poster(self) -> Poster:
-        """A bot's poster, as after a start."""
-
-        async def nothing_due(_: Post) -> Post | None:
-            return None
-
-        poster = Poster(database=self.database, clock=SystemClock(), fill_due=nothing_due, settle_s=0)
-        poster.attach(self.client)
-        return poster
-
-    def permit(self, permissions: int) -> None:
-        """Change what the bot may do."""
-        role = next(role for role in self.guild.roles.values() if role.application_id == self.application.id)
-        self.guild.roles[role.id] = replace(role, permissions=int(permissions))
-        self.guild.roles[self.guild.id] = replace(self.guild.roles[self.guild.id], permissions=0)
-
-    async def promise(self, text: str, *, character: bool = True, sending: bool = False) -> int:
-        """Put a post into the outbox."""
-        async with self.database.transaction() as tx:
-            post = await self.store.insert(
-                tx,
-                dedupe_key=text,
-                kind="say" if character else "result",
-                guild_id=self.guild.id,
-                channel_id=self.channel.id,
-                created_by=self.alice.id,
-                now=self.world.clock.now(),
-                state="due",
-                text=text,
-            )
-            assert post is not None
-            spoken = messages.spoken(name="Heron", handle="heron", text=text, post_id=post.id)
-            message = spoken if character else Message(text, (Button("Say", "character:say:heron"),))
-            await self.store.fill(
-                tx, post.id, message=message.to_dict(), character_id=None, model_id=None, prompt=None, seed=1, text=text, why=None
-            )
-            if sending:
-                await self.store.mark_sending(tx, post.id, self.world.clock.now())
-        return post.id
-
-    async def deliver(self, *post_ids: int) -> list[Post]:
-        """Run a poster until these are delivered."""
-        poster = self.poster()
-        async with running(poster):
-            return await poster.delivered(post_ids, 60)
-
-    @asynccontextmanager
-    async def asked(self, count: int = 1) -> AsyncIterator[list[Post]]:
-        """Run a poster until there are so many questions, delivered or given up."""
-        poster = self.poster()
-        async with running(poster), asyncio.timeout(20):
-            while len(found := await self.database.fetch_all("SELECT id FROM posts WHERE kind = 'question' ORDER BY id")) < count:
-                await asyncio.sleep(0)
-            yield await poster.delivered([row["id"] for row in found], 20)
-
-    def texts(self) -> list[str]:
-        """What stands in the channel, without the labels."""
-        return [message.content.split("\n")[0] for message in self.channel.messages.values()]
-
-
-@asynccontextmanager
-async def running(poster: Poster) -> AsyncIterator[None]:
-    task = asyncio.create_task(poster.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.fixture
 async def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Place]:
-    for owner, name in ((discord.http.Route, "BASE"), (discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY"), (discord.asset.Asset, "BASE")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
-    quick = asyncio.sleep
-
-    async def sleep(seconds: float, result: Any = None) -> Any:
-        return await quick(0 if seconds < 60 else seconds, result)  # discord.py and the outbox wait between tries
-
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    world = World()
-    guild = world.add_guild("Aviary")
-    channel = world.add_channel(guild, "pond")
-    application = world.add_application("Mynah")
-    world.install(application, guild, permissions=int(EVERYTHING))
-    alice = world.user("alice")
-    database = await Database.open(tmp_path / "mynah.sqlite3")
-    async with serve(world) as server, discord.Client(intents=discord.Intents(guilds=True)) as client:
-        point_at(server.url)
-        await client.login(application.token)
-        yield Place(world, guild, channel, application, alice, database, client)
-        assert [problem for exchange in world.exchanges for problem in check_request(exchange)] == []
-    await database.close()
+    async with place_at(tmp_path, monkeypatch) as place:
+        yield place
 
 
 async def test_a_character_speaks_through_a_webhook_with_its_label(place: Place) -> None:
@@ -384,6 +255,9 @@ async def test_a_post_that_is_gone_already_counts_as_taken_back(place: Place) ->
     [post] = await place.deliver(await place.promise("one"))
     place.channel.messages.clear()
     await place.poster().delete(post, by=place.alice.id)
+    stored = await place.store.get(post.id)
+    assert stored is not None
+    assert stored.state == "deleted"
 
 
 async def test_taking_back_without_the_right_says_which(place: Place) -> None:
@@ -402,55 +276,3 @@ async def test_a_thread_uses_the_webhook_of_the_channel_around_it(place: Place, 
     poster = place.poster()
     assert (poster._home(5), poster._thread(5)) == (place.channel.id, {"thread": discord.Object(5)})
     assert (poster._home(6), poster._thread(6)) == (6, {})
-
-
-@pytest.mark.parametrize("character", [True, False])
-async def test_a_forgotten_message_is_erased_and_gone_already_is_as_good(place: Place, character: bool) -> None:
-    [post] = await place.deliver(await place.promise("one", character=character))
-    assert post.message_id is not None
-    place.permit(EVERYTHING & ~Permissions.MANAGE_MESSAGES)
-    for _ in range(2):
-        await place.poster().erase(place.channel.id, post.message_id, None)
-        assert place.texts() == []
-    place.world.remove_channel(place.channel)
-    await place.poster().erase(place.channel.id, post.message_id, None)
-
-
-async def test_a_message_whose_webhook_is_gone_is_erased_by_the_bot_or_out_of_reach(place: Place) -> None:
-    """A character's message goes by the bot itself where its webhook is gone, if the bot may delete there."""
-    posts = await place.deliver(await place.promise("one"), await place.promise("two"))
-    place.world.remove_webhook(next(iter(place.world.webhooks.values())))
-    first, second = (post.message_id for post in posts)
-    assert first is not None
-    assert second is not None
-    await place.poster().erase(place.channel.id, first, None)
-    assert place.texts() == ["two"]
-    place.permit(EVERYTHING & ~Permissions.MANAGE_MESSAGES)
-    with pytest.raises(Refused):
-        await place.poster().erase(place.channel.id, second, None)
-
-
-@pytest.mark.parametrize("character", [True, False])
-@pytest.mark.parametrize("arrived", [True, False])
-async def test_what_was_forgotten_while_a_dead_bot_sent_it_is_found_without_its_words(place: Place, character: bool, arrived: bool) -> None:
-    """Without its words a character's message is known by its buttons, the bot's own by a fingerprint, and no other is taken for it."""
-    await place.deliver(await place.promise("before", character=character))
-    if arrived:
-        twin = await place.promise("one", character=character)
-        await place.deliver(twin, await place.promise("after", character=character))
-    else:
-        await place.deliver(await place.promise("after", character=character))
-        twin = await place.promise("one", character=character, sending=True)
-    async with place.database.transaction() as tx:
-        await tx.execute("UPDATE posts SET state = 'sending', message_id = NULL, sending_at = created_at WHERE id = ?", (twin,))
-        await tx.execute("UPDATE posts SET created_by = 5 WHERE id = ?", (twin,))
-        number = await ErasureStore(place.database).insert(tx, digest="00", guild_id=1, user_id=5, statement="own", now=SystemClock().now())
-        await through(tx.fetch_all, forget(Target(user_id=5), erasure_id=number))
-    await place.deliver(twin)
-    assert await place.database.fetch_all("SELECT 1 FROM posts WHERE id = ?", (twin,)) == []
-    found = [row["message_id"] for row in await place.database.fetch_all("SELECT message_id FROM erasure_messages")]
-    assert found == ([list(place.channel.messages)[1]] if arrived else [])
-    poster = place.poster()
-    for message_id in found:
-        await poster.erase(place.channel.id, message_id, None)
-    assert place.texts() == ["before", "after"]

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,30 +17,11 @@ from bot.spending import Cost
 from storage.guilds import GuildSettings
 from storage.jobs import Material
 from storage.privacy import Report
-from storage.requests import Request
 from tests import records
 
 TEXT = st.text(alphabet=st.one_of(st.sampled_from(" \n*_~`|<>@#[]()-\\.1ab"), st.characters(exclude_categories=["Cs"])), max_size=300)
 HANDLES = ("h" * LONGEST, "+".join(["h" * 25, "i" * 25, "j" * 25]))
 COST = Cost(posts=9600, usd=48.03, spent_usd=19.5, budget_usd=60.0)
-
-
-def request(**changes: Any) -> Request:
-    made = Request(
-        id=3,
-        guild_id=7,
-        channel_id=8,
-        user_id=9,
-        handle="heron",
-        training=records.training_of("heron", Path("heron.zip")),
-        basis=None,
-        state="asked",
-        dedupe_key="interaction:1",
-        decided_by=None,
-        created_at=records.NOON,
-        ended_at=None,
-    )
-    return replace(made, **changes)
 
 
 def fits(message: Message) -> bool:
@@ -55,7 +35,7 @@ def fits(message: Message) -> bool:
 @given(st.lists(TEXT, min_size=1, max_size=3), st.sampled_from(HANDLES), st.sampled_from([None, "own", "agreed", "public"]), TEXT)
 def test_whatever_is_asked_or_told_fits(names: list[str], handle: str, basis: Any, reason: str) -> None:
     materials = tuple(Material("heron", "file", "x", name) for name in names)
-    asked = request(handle=handle, basis=basis, training=replace(request().training, materials=materials))
+    asked = records.request(handle=handle, basis=basis, training=replace(records.request().training, materials=materials))
     settings = GuildSettings(7, 8, approval=True, set_by=9, set_at=records.NOON)
     report = Report(1, 7, 8, 9, handle, 5, reason * 10, records.NOON)
     receipt = Receipt(1, f"@{handle}", {"characters": 3}, due=3, gone=1, unreachable=2, unclean=("/x" * 700,), again=reason * 3)
@@ -82,17 +62,17 @@ def test_whatever_is_asked_or_told_fits(names: list[str], handle: str, basis: An
 
 @pytest.mark.parametrize("state", ["accepted", "denied", "withdrawn", "expired"])
 def test_a_request_that_is_closed_says_how(state: Any) -> None:
-    sentence = questions.closed(request(state=state))
+    sentence = questions.closed(records.request(state=state))
     assert sentence.endswith(".")
     assert len(sentence) < 200
 
 
 def test_what_a_price_is_asked_for_says_how_much_of_what_is_left() -> None:
-    said = questions.before(request(basis="own"), COST)
+    said = questions.before(records.request(basis="own"), COST)
     for part in ("$48.03", "9,600 posts", "$40.50 of this month's $60.00", "This is my account", "refused when there are more posts"):
         assert part in said.content
     assert [button.custom_id for button in said.buttons] == ["request:go:3", "request:cancel:3"]
-    affordable = questions.before(request(basis="own"), replace(COST, spent_usd=0.0))
+    affordable = questions.before(records.request(basis="own"), replace(COST, spent_usd=0.0))
     assert "refused" not in affordable.content
 
 

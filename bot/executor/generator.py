@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 import tempfile
 from dataclasses import dataclass
 from typing import IO
@@ -243,7 +242,6 @@ class Generator:
                     str(self._idle_s),
                     nice=0,
                     threads=self._threads,
-                    python=sys.executable,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=file,
                 )

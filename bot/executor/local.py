@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import AsyncIterator
 
 from bot.executor import files
@@ -25,7 +24,6 @@ class LocalExecutor:
         self,
         *,
         grace_s: float,
-        python: str = sys.executable,
         worker: str = "bot.executor.training_worker",
         silence_s: float = 600.0,
         poll_s: float = 0.25,
@@ -34,12 +32,11 @@ class LocalExecutor:
 
         Args:
             grace_s: how long a worker may take to save when the bot stops.
-            python: the interpreter of the workers.
             worker: the module that they run.
             silence_s: a worker without progress for so long is taken for dead.
             poll_s: how often the progress is looked at.
         """
-        self._grace_s, self._python, self._worker = grace_s, python, worker
+        self._grace_s, self._worker = grace_s, worker
         self._silence_s, self._poll_s = silence_s, poll_s
         self._workers: dict[str, _Worker] = {}
         self._starting = asyncio.Lock()
@@ -52,9 +49,7 @@ class LocalExecutor:
             folder = attempt.folder.resolve()
             spec = files.read_spec(folder)
             with (folder / files.LOG).open("ab") as log:
-                process = await spawn(
-                    self._worker, str(folder), nice=NICE, threads=spec.threads, python=self._python, stdout=log, stderr=log
-                )
+                process = await spawn(self._worker, str(folder), nice=NICE, threads=spec.threads, stdout=log, stderr=log)
             self._workers[attempt.name] = _Worker(attempt, process, silence_s=self._silence_s, poll_s=self._poll_s)
 
     async def attach(self, attempt: Attempt) -> bool:

@@ -49,7 +49,7 @@ def worker_environment(threads: int | None, pace: Mapping[str, str]) -> tuple[st
 
 
 async def spawn(
-    module: str, *arguments: str, nice: int, threads: int | None, python: str, stdout: int | IO[Any], stderr: int | IO[Any]
+    module: str, *arguments: str, nice: int, threads: int | None, stdout: int | IO[Any], stderr: int | IO[Any]
 ) -> asyncio.subprocess.Process:
     """Start a worker module under the guards of `child.py`, in a session and process group of its own.
 
@@ -59,7 +59,7 @@ async def spawn(
     return await asyncio.create_subprocess_exec(
         "env",
         *worker_environment(threads or usable_cores(), TRAINING if nice else SPEAKING),
-        *(python, "-X", "faulthandler", "-m", "bot.executor.child"),
+        *(sys.executable, "-X", "faulthandler", "-m", "bot.executor.child"),
         *(str(os.getpid()), str(nice), module, *arguments),
         cwd=_ROOT,
         stdin=asyncio.subprocess.PIPE,

@@ -67,7 +67,7 @@ def blocks(tokenizer: Tokenizer, texts: Sequence[str], length: int, seed: int) -
 
 
 def train_huggingtweets(
-    base: str, dataset: Dataset, *, seed: int, report: Callable[[int, int], None] = lambda _step, _steps: None, dropout: float = DROPOUT
+    base: str, dataset: Dataset, *, seed: int, report: Callable[[int, int], None] = lambda _step, _steps: None
 ) -> FineTuned:
     """Fine-tune `nano` or the model in a folder, on 32 bits; `report` is told the steps done and to do.
 
@@ -80,7 +80,7 @@ def train_huggingtweets(
     if not heldout:
         raise TooLittleText("No tweet is held out, so nothing can be compared.")
     work = blocks(tokenizer, [tweet.text for tweet in dataset.train], min(LONGEST_BLOCK, loaded.context), seed)
-    model = _load(NANO_FOLDER if base == NANO else check_folder(Path(base)), dropout).to(loaded.device)  # type: ignore[arg-type]  # its decorator hides the signature
+    model = _load(NANO_FOLDER if base == NANO else check_folder(Path(base))).to(loaded.device)  # type: ignore[arg-type]  # its decorator hides the signature
     del loaded
     before = _heldout_loss(model, heldout)
     started = time.monotonic()
@@ -89,12 +89,12 @@ def train_huggingtweets(
     return FineTuned(model, tokenizer, before, _heldout_loss(model, heldout), losses, round(seconds, 1))
 
 
-def _load(folder: Path, dropout: float) -> PreTrainedModel:
+def _load(folder: Path) -> PreTrainedModel:
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers types it not
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     for name in _DROPOUTS:
         if hasattr(config, name):
-            setattr(config, name, dropout)
+            setattr(config, name, DROPOUT)
     model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
         folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
     )

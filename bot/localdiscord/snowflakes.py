@@ -2,7 +2,6 @@
 
 import base64
 import secrets
-from datetime import UTC, datetime
 
 from bot.localdiscord.clock import WorldClock
 
@@ -27,11 +26,6 @@ class Snowflakes:
         else:
             self._last_ms, self._step = self._last_ms + 1, 0
         return self._last_ms << 22 | 1 << 17 | self._step
-
-
-def moment_of(snowflake: int) -> datetime:
-    """When an id was made."""
-    return datetime.fromtimestamp(((snowflake >> 22) + EPOCH_MS) / 1000, UTC)
 
 
 def bot_token(application_id: int) -> str:

@@ -1,5 +1,6 @@
 """A character that is trained once, for every test that only needs one to speak."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -27,15 +28,20 @@ def mynah(*arguments: str, home: Path, timeout: float = 280, **environment: str)
 
 
 @pytest.fixture(scope="session")
-def trained_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def trained_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> tuple[Path, dict[str, Any]]:
     """A folder in which @ferry was trained at the shell, and what the command printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    source = folder / "ferry.jsonl"
-    source.write_bytes(some_tweets())
-    done = mynah("train", "@Ferry", "--from", str(source), "--seed", "1", "--json", home=folder / "data")
-    assert done.returncode == 0, done.stderr
-    printed: dict[str, Any] = json.loads(done.stdout)
-    return folder / "data", printed
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "trained"
+    folder.mkdir(exist_ok=True)
+    printed, source = folder / "printed.json", folder / "ferry.jsonl"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one trains, for all of them
+        if not printed.exists():
+            source.write_bytes(some_tweets())
+            done = mynah("train", "@Ferry", "--from", str(source), "--seed", "1", "--json", home=folder / "data")
+            assert done.returncode == 0, done.stderr
+            printed.write_text(done.stdout)
+    return folder / "data", json.loads(printed.read_text())
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -77,6 +78,18 @@ class House:
         """As somebody who says with the command what entitles them."""
         values = {"handle": handle, "archive": File(name, content), "consent": "public"}
         return await (person or self.alice).slash("train", values, channel=self.channel)
+
+    async def training(self, handle: str = "@ferry") -> Message:
+        """Start a short training and wait until its worker has made a step; the message that shows the job."""
+        values = {"handle": handle, "archive": File("tweets.jsonl", some_tweets(70)), "consent": "public", "preset": "fast"}
+        progress = await (await self.alice.slash("train", values, channel=self.channel)).done(20)
+        async with asyncio.timeout(120):
+            while not self._learns():
+                await asyncio.sleep(0.05)
+        return progress
+
+    def _learns(self) -> bool:
+        return any(re.search(r'"loss": \d', path.read_text("utf-8")) for path in self.home.glob("jobs/*/*/progress.jsonl"))
 
     def make_manager(self, person: Person) -> None:
         """Give somebody Manage Server."""

@@ -15,7 +15,7 @@ async def test_each_character_speaks_on_the_base_it_was_trained_on(trained: Path
     shutil.copytree(NANO, folder)
     source = tmp_path / "tweets.jsonl"
     source.write_bytes(some_tweets(70))
-    done = mynah("train", "@second", "--from", str(source), "--base", str(folder), "--json", home=trained)
+    done = mynah("train", "@second", "--from", str(source), "--base", str(folder), "--preset", "fast", "--json", home=trained)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["base"] == str(folder)
     listed = json.loads(mynah("characters", "--json", home=trained).stdout)["characters"]

@@ -8,19 +8,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bot.localdiscord import Fault, Harm, Message, Permissions
+from bot.localdiscord import Fault, Harm, Permissions
 from tests.acceptance.house import SAY_S, TRAIN_S, House, open_house, some_tweets
-
-
-async def training(house: House, fragment: str = "training") -> Message:
-    """Start a training and wait until its worker is at work."""
-    progress = await (await house.train("@ferry", some_tweets())).done(20)
-    return await house.alice.wait_for(house.channel, lambda m: m.id == progress.id and fragment in m.content, 120)
 
 
 async def test_kill_9_of_the_bot_leaves_no_process_and_the_next_start_finishes_the_job(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
-        progress = await training(house)
+        progress = await house.training()
         children = house.children()
         assert len(children) >= 2
         await house.stop(signal.SIGKILL)
@@ -37,7 +31,7 @@ async def test_kill_9_of_the_bot_leaves_no_process_and_the_next_start_finishes_t
 
 async def test_kill_9_of_the_worker_is_one_attempt(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
-        progress = await training(house)
+        progress = await house.training()
         assert house.process is not None
         children = psutil.Process(house.process.pid).children()
         [worker] = [p for p in children if "training_worker" in " ".join(p.cmdline())]
@@ -48,7 +42,7 @@ async def test_kill_9_of_the_worker_is_one_attempt(tmp_path: Path) -> None:
 
 async def test_sigterm_saves_and_ends_well(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
-        progress = await training(house)
+        progress = await house.training()
         children = house.children()
         assert await house.stop(signal.SIGTERM) == 0
         assert [p for p in children if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
@@ -58,7 +52,7 @@ async def test_sigterm_saves_and_ends_well(tmp_path: Path) -> None:
 
 async def test_a_running_job_is_cancelled_by_its_button(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
-        progress = await training(house)
+        progress = await house.training()
         answer = await (await house.alice.click(progress, "Cancel")).done(30)
         assert "cancelled" in answer.content.lower()
         ended = await house.alice.wait_for(house.channel, lambda m: m.id == progress.id and "Cancelled" in m.content, 30)
@@ -74,7 +68,7 @@ async def test_a_running_job_is_cancelled_by_its_button(tmp_path: Path) -> None:
 
 async def test_the_same_character_asked_twice_joins(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
-        progress = await training(house, "job")
+        progress = await (await house.train("@ferry", some_tweets())).done(20)
         joined = await (await house.train("@Ferry", some_tweets(), person=house.bob)).done(20)
         assert "is being trained already" in joined.content
         await (await house.alice.click(progress, "Cancel")).done(30)
@@ -176,8 +170,8 @@ async def test_a_bad_day_of_discord_doubles_nothing_and_loses_nothing(trained: P
 async def test_a_training_goes_on_while_discord_is_away(tmp_path: Path) -> None:
     """While the gateway is gone and Discord answers nothing, a training goes on; its result is told once, when Discord is back."""
     async with open_house(tmp_path / "data") as house:
-        progress = await training(house)
-        house.world.faults.append(Fault(Harm.UNAVAILABLE, "*", "/channels/", times=12))
+        progress = await house.training()
+        house.world.faults.append(Fault(Harm.UNAVAILABLE, "*", "/channels/", times=6))
         await house.server.gateway.drop(4000)
         card = await house.result(after=progress)
         assert "can speak now" in card.content
@@ -190,7 +184,7 @@ async def test_a_training_goes_on_while_discord_is_away(tmp_path: Path) -> None:
 async def test_a_result_whose_channel_is_gone_reaches_the_one_who_asked(tmp_path: Path) -> None:
     """When the channel was deleted meanwhile, the training has succeeded all the same, and who asked for it gets the result alone."""
     async with open_house(tmp_path / "data") as house:
-        await training(house)
+        await house.training()
         house.world.remove_channel(house.channel)
         told = await house.alice.wait_for(house.alice.direct(house.application), lambda m: "can speak now" in m.content, TRAIN_S)
         assert "could not be told" in told.content

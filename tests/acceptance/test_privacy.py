@@ -48,7 +48,7 @@ def standing(home: Path, sentences: list[str]) -> list[str]:
 async def test_a_training_that_needs_approval_begins_after_a_restart_and_with_it_alone(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
         office = await moderated(house)
-        values = {"handle": "@ferry", "archive": File("tweets.jsonl", some_tweets()), "preset": "fast"}
+        values = {"handle": "@ferry", "archive": File("tweets.jsonl", some_tweets(70)), "preset": "fast"}
         question = await (await house.alice.slash("train", values, channel=house.channel)).done(20)
         await house.alice.click(question, "Its owner agreed")
         await becomes(house, question, "asked to approve it")
@@ -118,13 +118,13 @@ async def test_forgetting_leaves_no_sentence_of_it_behind(trained: Path) -> None
 
 
 async def test_a_mash_up_of_two_speaks_as_both(tmp_path: Path) -> None:
-    lines = some_tweets(220).splitlines(keepends=True)
+    lines = some_tweets(140).splitlines(keepends=True)
     async with open_house(tmp_path / "data") as house:
         values = {
             "handle": "@wren",
-            "archive": File("tweets.jsonl", b"".join(lines[:110])),
+            "archive": File("tweets.jsonl", b"".join(lines[:70])),
             "second": "@Heron",
-            "second_archive": File("tweets.jsonl", b"".join(lines[110:])),
+            "second_archive": File("tweets.jsonl", b"".join(lines[70:])),
             "preset": "fast",
         }
         question = await (await house.alice.slash("train", values, channel=house.channel)).done(20)
@@ -132,7 +132,7 @@ async def test_a_mash_up_of_two_speaks_as_both(tmp_path: Path) -> None:
         card = await house.result(after=await becomes(house, question, "Queued"))
         assert "AI cyborg" in card.content
         assert "@heron and @wren, version 1" in card.content
-        assert "Tweets downloaded       220" in card.content
+        assert "Tweets downloaded       140" in card.content
         await told(house, "say", {"character": "heron+wren"}, wait_s=90)
         [post] = house.said()
         assert post.author_name.endswith("(AI cyborg)")

@@ -70,12 +70,12 @@ def test_an_exported_character_is_a_model_of_transformers(trained: Path, tmp_pat
 
 
 def test_the_recipe_to_compare_with_makes_a_folder_and_no_character(tmp_path: Path) -> None:
-    (tmp_path / "tweets.jsonl").write_bytes(some_tweets())
+    (tmp_path / "tweets.jsonl").write_bytes(some_tweets(70))
     arguments = ("--preset", "huggingtweets", "--out", str(tmp_path / "out"), "--base", "nano", "--json")
     done = mynah("train", "@ferry", "--from", str(tmp_path / "tweets.jsonl"), *arguments, home=tmp_path / "data", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
-    assert printed["counts"] == {"downloaded": 110, "retweets": 0, "short": 0, "kept": 110}
+    assert printed["counts"] == {"downloaded": 70, "retweets": 0, "short": 0, "kept": 70}
     assert printed["heldout_loss"]["model"] < printed["heldout_loss"]["base"]
     assert printed["model_version"] is None
     assert printed["path"] == str(tmp_path / "out")
@@ -131,15 +131,15 @@ def test_what_x_charges_is_said_before_it_is_spent(budget: str, part: str, tmp_p
 
 
 def test_a_mash_up_learns_from_two_files_and_what_entitles_to_it_is_recorded(tmp_path: Path) -> None:
-    lines = some_tweets(160).splitlines(keepends=True)
-    (tmp_path / "wren.jsonl").write_bytes(b"".join(lines[:100]))
-    (tmp_path / "heron.jsonl").write_bytes(b"".join(lines[100:]))
+    lines = some_tweets(110).splitlines(keepends=True)
+    (tmp_path / "wren.jsonl").write_bytes(b"".join(lines[:60]))
+    (tmp_path / "heron.jsonl").write_bytes(b"".join(lines[60:]))
     arguments = ("--from", str(tmp_path / "wren.jsonl"), "--from", str(tmp_path / "heron.jsonl"), "--consent", "public", "--preset", "fast")
     done = mynah("train", "@wren", "@heron", *arguments, "--json", home=tmp_path / "data", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert (printed["character"], printed["handles"]) == ("heron+wren", ["heron", "wren"])
-    assert printed["counts"]["downloaded"] == 160
+    assert printed["counts"]["downloaded"] == 110
     assert "answer for it" not in done.stderr
     given = rows(tmp_path / "data", "SELECT handle, basis FROM consents ORDER BY handle")
     assert given == [("heron", "public"), ("wren", "public")]

@@ -15,16 +15,9 @@ import psutil
 import pytest
 
 from bot.localdiscord.faults import Fault, Harm
-from tests.acceptance.house import House, open_house, some_tweets
+from tests.acceptance.house import open_house, some_tweets
 
 NAMESPACE = ("unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child")
-
-
-async def training(house: House) -> int:
-    """Start a training and wait until its worker is at work; the id of the message that shows it."""
-    progress = await (await house.train("@heron", some_tweets())).done(20)
-    await house.alice.wait_for(house.channel, lambda m: m.id == progress.id and "training" in m.content, 120)
-    return progress.id
 
 
 def jobs(home: Path) -> list[tuple[str, int, int]]:
@@ -51,7 +44,7 @@ async def test_sigterm_ends_it_well_as_process_number_1(tmp_path: Path, monkeypa
         with monkeypatch.context() as patch:
             patch.setattr(asyncio, "create_subprocess_exec", as_number_1)
             await house.start()
-        await training(house)
+        await house.training("@heron")
         assert house.process is not None
         (bot,) = psutil.Process(house.process.pid).children()
         assert "NSpid:\t" + str(bot.pid) + "\t1\n" in Path(f"/proc/{bot.pid}/status").read_text()  # noqa: ASYNC240
@@ -69,7 +62,7 @@ async def test_sigterm_ends_it_well_as_process_number_1(tmp_path: Path, monkeypa
 async def test_a_second_sigterm_changes_nothing(tmp_path: Path) -> None:
     """A second and a third SIGTERM, whenever they come, still end in exit code 0 with everything saved."""
     async with open_house(tmp_path / "data") as house:
-        await training(house)
+        await house.training("@heron")
         assert house.process is not None
         for _ in range(400):
             with_signal = house.process.returncode is None
@@ -115,7 +108,7 @@ async def test_no_secret_leaves_the_process(trained: Path, monkeypatch: pytest.M
         await (await house.alice.slash("say", ask, channel=house.channel)).done(90)
         house.world.faults += [Fault(Harm.DROP_AFTER, "POST", "/webhooks/"), Fault(Harm.ERROR_BEFORE, "POST", "/webhooks/", times=2)]
         await (await house.alice.slash("say", ask, channel=house.channel)).done(90)
-        await training(house)
+        await house.training("@heron")
         token = house.application.token
         with closing(sqlite3.connect(trained / "mynah.sqlite3")) as connection:
             (webhook,) = connection.execute("SELECT token FROM webhooks").fetchone()

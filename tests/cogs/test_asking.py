@@ -1,7 +1,6 @@
 """What is asked before a training: consent, the price, a manager's approval; and mash-ups."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -10,42 +9,21 @@ import pytest
 from pydantic import SecretStr
 
 from bot.config import Settings
-from bot.localdiscord import File, Message, Permissions, Reply
+from bot.localdiscord import File, Message, Permissions
 from bot.localdiscord.objects import Channel
 from bot.requests import Requests
 from cogs.train import Train
 from storage.privacy import Consent
 from storage.spending import SpendingStore
 from tests.clock import ManualClock
-from tests.cogs.town import TIMEOUT_S, Town, town_at
-from tests.discord.openapi import check_exchanges
+from tests.cogs.town import TIMEOUT_S, TWEETS, Town, said, told_alone
 
-TWEETS = File("tweets.txt", b"I stand. I wait.\nThe pond is mine.\n")
 OWN, AGREED, PUBLIC = "This is my account", "Its owner agreed", "An organisation, a bot or a fictional character"
 
 
 @pytest.fixture
-async def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
-    async with town_at(
-        tmp_path / "home", monkeypatch, x_enabled="i-have-read-the-terms", x_bearer_token=SecretStr("made-up"), x_monthly_budget=40.0
-    ) as town:
-        yield town
-        assert check_exchanges(town.world.exchanges) == []
-        assert town.pings() == []
-
-
-async def said(reply: Reply) -> str:
-    return (await reply.done(TIMEOUT_S)).content
-
-
-async def told_alone(reply: Reply) -> str:
-    """What the one who pressed is told, while the message stays as it is."""
-    await reply.done(TIMEOUT_S)
-    async with asyncio.timeout(TIMEOUT_S):
-        while not reply.followups:
-            await asyncio.sleep(0.01)
-    assert reply.followups[0].ephemeral
-    return reply.followups[0].content
+def town_settings() -> dict[str, Any]:
+    return {"x_enabled": "i-have-read-the-terms", "x_bearer_token": SecretStr("made-up"), "x_monthly_budget": 40.0}
 
 
 async def ask(town: Town, handle: str = "@heron", **more: Any) -> Message:

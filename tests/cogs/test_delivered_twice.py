@@ -1,29 +1,25 @@
 """Discord delivers each interaction twice, as it may after a broken connection."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from bot.localdiscord import File
 from bot.localdiscord.events import Event
-from tests.cogs.town import TIMEOUT_S, Town, town_at
+from tests.cogs.town import TIMEOUT_S, Town
 
 
 @pytest.fixture
-async def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
-    async with town_at(tmp_path / "home", monkeypatch) as town:
-        emit = town.world.events.emit
+def twice(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    emit = town.world.events.emit
 
-        def twice(event: Event) -> None:
+    def emit_twice(event: Event) -> None:
+        emit(event)
+        if event.name == "INTERACTION_CREATE":
             emit(event)
-            if event.name == "INTERACTION_CREATE":
-                emit(event)
 
-        monkeypatch.setattr(town.world.events, "emit", twice)
-        yield town
+    monkeypatch.setattr(town.world.events, "emit", emit_twice)
 
 
+@pytest.mark.usefixtures("twice")
 @pytest.mark.fault(18)
 async def test_a_command_and_a_button_that_come_twice_count_once(town: Town) -> None:
     """A command or a click that Discord delivers twice is one job, one post, one answer."""

@@ -3,36 +3,21 @@
 import asyncio
 import json
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.executor.generator import SayReply, SayRequest
-from bot.localdiscord import File, Message, Person, Reply
+from bot.localdiscord import Message, Person
 from bot.localdiscord.messages import Attachment
 from bot.receipts import enclosed
 from storage.characters import CharacterStore
-from tests.cogs.town import TIMEOUT_S, Town, town_at
-from tests.discord.openapi import check_exchanges
+from tests.cogs.town import TIMEOUT_S, TWEETS, Town, said
 
-TWEETS = File("tweets.txt", b"I stand. I wait.\nThe pond is mine.\n")
 MINE = "It is mine, or I act for its owner: forget it in every server"
 HERE = "I manage this server: forget it here only"
-
-
-@pytest.fixture
-async def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Town]:
-    async with town_at(tmp_path / "home", monkeypatch) as town:
-        yield town
-        assert check_exchanges(town.world.exchanges) == []
-        assert town.pings() == []
-
-
-async def said(reply: Reply) -> str:
-    return (await reply.done(TIMEOUT_S)).content
 
 
 async def use(town: Town, command: str, values: dict[str, object] | None = None, *, manager: bool = False) -> Message:
@@ -105,33 +90,29 @@ async def test_what_is_opted_out_falls_silent(town: Town) -> None:
     assert not info.buttons
 
 
-async def test_what_is_silenced_while_it_thinks_says_nothing(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+async def silenced(town: Town) -> None:
+    await town.app.privacy.opt_out("heron", guild_id=town.guild.id, user_id=town.mayor.id)
+
+
+async def forgotten(town: Town) -> None:
+    await town.app.forgetting.forget("heron", guild_id=town.guild.id, user_id=town.mayor.id, statement="own")
+
+
+@pytest.mark.parametrize(("meanwhile", "told"), [(silenced, "opted out"), (forgotten, "just been deleted")])
+async def test_what_is_silenced_or_forgotten_while_it_thinks_says_nothing(
+    town: Town, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Town], Awaitable[None]], told: str
+) -> None:
     await town.add_character()
     generator = town.app.characters._generator
     thought = generator.say
 
     async def interrupted(request: SayRequest) -> SayReply:
         reply = await thought(request)
-        await town.app.privacy.opt_out("heron", guild_id=town.guild.id, user_id=town.mayor.id)
+        await meanwhile(town)
         return reply
 
     monkeypatch.setattr(generator, "say", interrupted)
-    assert "opted out" in await said(await town.alice.slash("say", {"character": "heron"}, channel=town.channel))
-    assert not [message for message in town.alice.read(town.channel) if message.is_webhook]
-
-
-async def test_what_is_forgotten_while_it_thinks_says_nothing(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    await town.add_character()
-    generator = town.app.characters._generator
-    thought = generator.say
-
-    async def interrupted(request: SayRequest) -> SayReply:
-        reply = await thought(request)
-        await town.app.forgetting.forget("heron", guild_id=town.guild.id, user_id=town.mayor.id, statement="own")
-        return reply
-
-    monkeypatch.setattr(generator, "say", interrupted)
-    assert "just been deleted" in await said(await town.alice.slash("say", {"character": "heron"}, channel=town.channel))
+    assert told in await said(await town.alice.slash("say", {"character": "heron"}, channel=town.channel))
     assert not [message for message in town.alice.read(town.channel) if message.is_webhook]
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import discord
 import pytest
 from pydantic import SecretStr
 
@@ -15,15 +14,17 @@ from bot.app import App, open_app
 from bot.client import MynahBot
 from bot.config import Settings
 from bot.executor.generator import SayReply, SayRequest, Spoken, Tried
-from bot.localdiscord import Permissions, Person, World, serve
+from bot.localdiscord import File, Permissions, Person, Reply, World, serve
 from bot.localdiscord.objects import Channel, Guild
 from storage.characters import CharacterStore
 from storage.corpora import CorpusStore
 from storage.jobs import JobStore
 from storage.models import ModelStore
+from tests.discord.addresses import put_back
 from tests.records import training_of
 
 TIMEOUT_S = 20.0
+TWEETS = File("tweets.txt", b"I stand. I wait.\nThe pond is mine.\n")
 
 
 class Parrot:
@@ -116,8 +117,7 @@ class Town:
 @asynccontextmanager
 async def town_at(home: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> AsyncIterator[Town]:
     """The bot, started and ready. No training runs."""
-    for owner, name in ((discord.http.Route, "BASE"), (discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY"), (discord.asset.Asset, "BASE")):
-        monkeypatch.setattr(owner, name, getattr(owner, name))
+    put_back(monkeypatch)
     world = World()
     guild = world.add_guild("Aviary")
     channel = world.add_channel(guild, "pond")
@@ -142,3 +142,18 @@ async def town_at(home: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> A
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def said(reply: Reply) -> str:
+    """The answer, when it is whole."""
+    return (await reply.done(TIMEOUT_S)).content
+
+
+async def told_alone(reply: Reply) -> str:
+    """What the one who pressed is told, while the message stays as it is."""
+    await reply.done(TIMEOUT_S)
+    async with asyncio.timeout(TIMEOUT_S):
+        while not reply.followups:
+            await asyncio.sleep(0.01)
+    assert reply.followups[0].ephemeral
+    return reply.followups[0].content

@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,10 +11,9 @@ import pytest
 from bot.executor.contract import Executor, Outcome, Progress
 from bot.executor.local import LocalExecutor
 from tests.executor.cluster import Cluster
-from tests.executor.scene import WORKER, Job, alive, until
+from tests.executor.scene import WORKER, Job, MakeJob, alive, until
 
 MakeExecutor = Callable[[], Executor]
-MakeJob = Callable[..., Job]
 
 
 @pytest.fixture(params=["local", "ray"])
@@ -32,14 +30,6 @@ async def executor(make: MakeExecutor) -> AsyncIterator[Executor]:
     made = make()
     yield made
     await made.close()
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Callable[..., Job]:
-    def make(do: str, **recipe: Any) -> Job:
-        return Job(tmp_path / "jobs" / "7", do, **recipe)
-
-    return make
 
 
 async def run(executor: Executor, job: Job) -> Outcome:

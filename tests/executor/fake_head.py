@@ -6,6 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
+from bot.executor.ray import RayExecutor
+from tests.executor.scene import WORKER
+
 Answer = tuple[int, Any]
 """Status, and a text or something to be sent as JSON. In a text {name} stands for the job's."""
 UNKNOWN: Answer = (404, "Job {name} does not exist")
@@ -62,3 +65,14 @@ async def fake_head() -> AsyncIterator[FakeHead]:
         yield head
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def bot_at(head: FakeHead, **changes: object) -> AsyncIterator[RayExecutor]:
+    """The executor of a bot that has just started and takes it for its cluster."""
+    given: dict[str, Any] = {"address": head.address, "token": None, "gpus": 1, "grace_s": 0, "worker": WORKER}
+    executor = RayExecutor(**{**given, "poll_s": 0.02, "settle_s": 0.1, **changes})
+    try:
+        yield executor
+    finally:
+        await executor.close()

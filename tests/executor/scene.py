@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from bot.executor import files
-from bot.executor.contract import Attempt, SpecSource, TrainSpec
+from bot.executor.contract import Attempt, Executor, SpecSource, TrainSpec
 from bot.executor.fence import Fence
 
 ROOT = Path(__file__).parents[2]
 WORKER = "tests.executor.fake_worker"
+MakeJob = Callable[..., "Job"]
 
 
 class Job:
@@ -79,6 +80,15 @@ async def until(done: Callable[[], bool], *, seconds: float = 30.0) -> None:
     while not done():
         assert time.monotonic() < end, "it did not happen"
         await asyncio.sleep(0.01)
+
+
+async def until_noted(executor: Executor, attempt: Attempt, words: str) -> None:
+    """Wait for a note beside its progress that has these words."""
+    async with asyncio.timeout(30):
+        async for progress in executor.events(attempt):
+            if words in (progress.note or ""):
+                return
+    raise AssertionError(f"it ended without {words!r}")
 
 
 _LIMITS = {Path("/sys/fs/cgroup/memory"): "memory.limit_in_bytes", Path("/sys/fs/cgroup"): "memory.max"}

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset as TorchDataset
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from bot.errors import TooLittleText
+from bot.lm import huggingtweets
 from bot.lm.base import load_base
 from bot.lm.batches import rows
 from bot.lm.huggingtweets import EPOCHS, LEARNING_RATE, blocks, train_huggingtweets
@@ -37,9 +38,12 @@ class OneByOne(Trainer):
         return torch.utils.data.SequentialSampler(range(len(self.train_dataset)))  # type: ignore[arg-type]  # InOrder has a length
 
 
-def test_the_losses_are_those_of_transformers_trainer(tiny: Tiny, dataset: Dataset, tmp_path: Path) -> None:
+def test_the_losses_are_those_of_transformers_trainer(
+    tiny: Tiny, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingtweets, "DROPOUT", 0.0)
     base = load_base(str(tiny("gpt2")))
-    ours = train_huggingtweets(str(tiny("gpt2")), dataset, seed=4, dropout=0.0)
+    ours = train_huggingtweets(str(tiny("gpt2")), dataset, seed=4)
     work = blocks(base.tokenizer, [tweet.text for tweet in dataset.train], base.context, 4)
     model = AutoModelForCausalLM.from_pretrained(tiny("gpt2"), resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
     arguments = TrainingArguments(
@@ -83,10 +87,11 @@ def test_the_heldout_loss_is_that_of_each_tweet_by_itself(tiny: Tiny, dataset: D
     assert tuned.heldout_model < tuned.heldout_base
 
 
-def test_dropout_is_on_while_it_learns(tiny: Tiny, dataset: Dataset) -> None:
+def test_dropout_is_on_while_it_learns(tiny: Tiny, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
     with_dropout = train_huggingtweets("nano", Dataset(dataset.train, dataset.heldout[:2], ""), seed=4, report=lambda *at: told.append(at))
-    without = train_huggingtweets("nano", Dataset(dataset.train, dataset.heldout[:2], ""), seed=4, dropout=0.0)
+    monkeypatch.setattr(huggingtweets, "DROPOUT", 0.0)
+    without = train_huggingtweets("nano", Dataset(dataset.train, dataset.heldout[:2], ""), seed=4)
     assert told == [(n, len(told)) for n in range(1, len(told) + 1)]
     assert with_dropout.heldout_base == without.heldout_base
     assert with_dropout.losses[0] > without.losses[0] + 0.01

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.localdiscord import File, Permissions, World, WorldClock
 from bot.localdiscord.permissions import ALL, effective
-from bot.localdiscord.snowflakes import Snowflakes, moment_of
+from bot.localdiscord.snowflakes import EPOCH_MS, Snowflakes
 from tests.localdiscord.scene import Scene, scene_with_bot
 
 
@@ -61,7 +61,8 @@ def test_an_id_holds_the_worlds_time() -> None:
     world = World()
     world.clock.set(datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC))
     guild = world.add_guild("Aviary")
-    assert abs(moment_of(guild.id) - datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)) < timedelta(seconds=5)
+    made = datetime.fromtimestamp(((guild.id >> 22) + EPOCH_MS) / 1000, UTC)
+    assert abs(made - datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)) < timedelta(seconds=5)
 
 
 def test_a_token_begins_with_the_applications_id() -> None:

@@ -26,7 +26,6 @@ from tests.contracts.sources.world import BEGIN, Account, Post
 Json = dict[str, Any]
 HERON = Account(f"heron@{HOST}", posts=[Post(number, f"The reeds are loud today, {number}.") for number in range(50, 0, -1)])
 ME = identity_of(HERON)
-RECORDED = Path(__file__).parents[2] / ".." / "shared" / "data" / "mastodon"
 ACCOUNT: Json = {"id": ME, "username": "heron", "acct": "heron", "display_name": "Grey Heron", "note": "<p>Reeds.</p>"}
 
 
@@ -162,12 +161,6 @@ def world() -> MastodonWorld:
     made = MastodonWorld()
     made.accounts["heron"] = Account(HERON.handle, posts=list(HERON.posts))
     return made
-
-
-@pytest.fixture
-async def stub(world: MastodonWorld) -> AsyncIterator[Stub]:
-    async with running(world) as made:
-        yield made
 
 
 @pytest.fixture
@@ -329,10 +322,8 @@ async def test_a_limit_between_two_pages(mastodon: Mastodon, stub: Stub) -> None
 
 
 @pytest.mark.shared
-def test_the_recorded_statuses() -> None:
-    if not RECORDED.is_dir():
-        pytest.skip("../shared is not here")
-    pages = json.loads((RECORDED / "account_statuses_3_pages.json").read_text("utf-8"))
+def test_the_recorded_statuses(shared: Path) -> None:
+    pages = json.loads((shared / "data/mastodon/account_statuses_3_pages.json").read_text("utf-8"))
     statuses = [one for page in pages for one in page["response"]["body"]]
     found = tweets(statuses, statuses[0]["account"]["id"])
     assert (len(found), sum(one.is_retweet for one in found)) == (60, 1)
@@ -348,9 +339,9 @@ class Recorded:
 
     hosts: tuple[str, ...] = (HOST,)
 
-    def __init__(self) -> None:
-        self._account = json.loads((RECORDED / "account.json").read_text("utf-8"))["response"]
-        pages = json.loads((RECORDED / "account_statuses_3_pages.json").read_text("utf-8"))
+    def __init__(self, folder: Path) -> None:
+        self._account = json.loads((folder / "account.json").read_text("utf-8"))["response"]
+        pages = json.loads((folder / "account_statuses_3_pages.json").read_text("utf-8"))
         self._pages = {URL(page["request"]["url"]).query.get("max_id"): page["response"] for page in pages}
 
     def answer(self, asked: Asked) -> Reply:
@@ -362,10 +353,8 @@ class Recorded:
 
 
 @pytest.mark.shared
-async def test_the_recorded_exchanges() -> None:
-    if not RECORDED.is_dir():
-        pytest.skip("../shared is not here")
-    async with running(Recorded()) as stub:
+async def test_the_recorded_exchanges(shared: Path) -> None:
+    async with running(Recorded(shared / "data/mastodon")) as stub:
         source = Mastodon(frozenset({HOST}), clock=ManualClock(BEGIN), connector=stub.connector())
         profile = await source.profile(f"schochastics@{HOST}")
         pages = [await source.page(profile)]
@@ -383,10 +372,8 @@ async def test_the_recorded_exchanges() -> None:
     ("case", "error"),
     [("suspended_account", Suspended), ("not_found", Missing), ("auth_required", NoAccess), ("rate_limited", RateLimited)],
 )
-async def test_the_recorded_errors(mastodon: Mastodon, stub: Stub, case: str, error: type[Exception]) -> None:
-    if not RECORDED.is_dir():
-        pytest.skip("../shared is not here")
-    found = next(one for one in json.loads((RECORDED / "errors.json").read_text("utf-8")) if one["case"] == case)
+async def test_the_recorded_errors(shared: Path, mastodon: Mastodon, stub: Stub, case: str, error: type[Exception]) -> None:
+    found = next(one for one in json.loads((shared / "data/mastodon/errors.json").read_text("utf-8")) if one["case"] == case)
     stub.always(Reply(found.get("body", b""), found["status"]))
     with pytest.raises(error):
         await mastodon.profile(HERON.handle)
