@@ -48,7 +48,8 @@ class Tokenizer:
     def pieces(self) -> list[bytes | None]:
         """What each id spells, in bytes; None for those that are no text."""
         by_byte = _spells_bytes(self.file)
-        return [None if i in self.special else _bytes_of(self.file.id_to_token(i), by_byte=by_byte) for i in range(self.size)]
+        tokens = {i: token for token, i in self.file.get_vocab(with_added_tokens=True).items()}
+        return [None if i in self.special else _bytes_of(tokens.get(i), by_byte=by_byte) for i in range(self.size)]
 
     def decode(self, ids: list[int]) -> str:
         """The text. Bytes that are no UTF-8, or not yet, become U+FFFD."""

@@ -5,6 +5,7 @@ has them all.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,12 +144,14 @@ class Speaker:
 
     def __init__(self, base: Base, *, cached: int = 64, quantised: bool | None = None) -> None:
         """`cached`: how many characters stay in memory; `quantised`: None = where it is faster."""
-        with torch.inference_mode():
-            self._base = Resident(base, quantised=quantised)
-        spelt = base.tokenizer.pieces()
-        endings = [base.tokenizer.end, *(i for i, piece in enumerate(spelt) if piece and b"\n" in piece)]
+        with ThreadPoolExecutor(1) as beside:  # the matrices are packed without Python's lock
+            spelling = beside.submit(lambda: Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary))
+            with torch.inference_mode():
+                self._base = Resident(base, quantised=quantised)
+            pieces = spelling.result()
+        endings = [base.tokenizer.end, *(i for i, piece in enumerate(pieces.spelt) if piece and b"\n" in piece)]
         self._endings, self._ending = torch.tensor(endings), frozenset(endings)
-        self._voices = Voices(Pieces(spelt, base.network.shape.vocabulary), endings, cached=cached)
+        self._voices = Voices(pieces, endings, cached=cached)
         self._decoder = Decoder(self._base)
         self._manner = manner_of(base.parameters)
         self._tellings: list[Telling] = []
