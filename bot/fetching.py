@@ -213,7 +213,7 @@ class Fetcher:
         before = journal.pages[1 - EMPTY :]
         is_last = (
             journal.read + page.read >= errand.source.depth
-            or page.cursor == journal.cursor
+            or journal.turns(page)
             or (len(before) == EMPTY - 1 and not any(before) and not page.read)
         )
         return replace(page, cursor=None) if is_last else page

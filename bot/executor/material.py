@@ -99,7 +99,7 @@ class MaterialReader:
     def _read(self, number: int, source: SpecSource) -> _Read:
         profile, tweets = read_source(Path(source.path), file_name=source.file_name)
         note = self._owner(source, profile)
-        first = list(islice(tweets, MOST_TEXTS))
+        first = list(_beginning(tweets))
         language = language_of(cleaning.unescape(tweet.text) for tweet in first if not cleaning.is_retweet(tweet))
         recorded = self._recorded(number, source, profile, chain(first, tweets))
         cleaned = cleaning.clean(recorded, most=self._most, language=language)
@@ -136,10 +136,20 @@ class MaterialReader:
             if one.note:
                 yield one.note
             whose = f"Of @{one.source.handle}: " if len(read) > 1 else ""
-            if said := dataset.size_note(one.cleaned.counts.kept - one.cleaned.counts.duplicates, most):
+            if said := dataset.size_note(one.cleaned.counts.kept - one.cleaned.counts.duplicates, min(most, len(one.cleaned.kept))):
                 yield whose + said
         if said := dataset.little_note(_sum(one.cleaned.counts for one in read)):
             yield said
+
+
+def _beginning(tweets: Iterator[Tweet]) -> Iterator[Tweet]:
+    """As many as the language is told by."""
+    characters = 0
+    for tweet in islice(tweets, MOST_TEXTS):
+        yield tweet
+        characters += len(tweet.text)
+        if characters > MOST_TEXTS * cleaning.MOST_CHARACTERS:
+            return
 
 
 def _plain(handle: str) -> str:

@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import BrokenArchive
-from bot.tweets.edits import Edits
+from bot.tweets.edits import last_versions
 from bot.tweets.jsontext import OWN_TWEETS, array_records, kind_of, read_object
 from bot.tweets.longposts import LongPosts
 from bot.tweets.members import Members
 from bot.tweets.reading import NEXT_STEP
-from bot.tweets.records import to_tweet, unwrap
+from bot.tweets.records import to_name, to_profile, to_tweet, unwrap
 from bot.tweets.source import Profile, Tweet
 from bot.tweets.tables import table_records
 
-MAX_INDEX_BYTES = 16 << 20
-"""Of manifest.js, account.js and user_details.js."""
+MAX_INDEX_BYTES = 1 << 20
+"""Of manifest.js, account.js and user_details.js, which have some 30,000; as objects they take thirty times as much."""
 
 _PART = re.compile(r"(?P<folder>(?:.*/)?)(?P<kind>tweets?|note-tweet)(?:-part(?P<number>\d+))?\.js")
 _GRAILBIRD = re.compile(r"(?P<root>(?:.*/)?)data/js/tweets/(?P<month>\d{4}_\d{2})\.js")
@@ -53,7 +53,7 @@ def read_archive(path: Path, name: str) -> tuple[Profile, Iterator[Tweet]]:
     with Members(path, name) as members:
         layout = find_layout(members)
         profile = _profile(members, layout.root)
-    return profile, _tweets(path, name, layout)
+    return profile, _tweets(path, name, layout, (profile.handle or "").lower())
 
 
 def find_layout(members: Members) -> Layout:
@@ -81,7 +81,7 @@ def _only_root(members: Members, roots: set[str]) -> str:
     if len(roots) == 1:
         return next(iter(roots))
     if roots:
-        shown = ", ".join(ascii(root or "/") for root in sorted(roots)[:3])
+        shown = ", ".join(ascii(root[-80:] or "/") for root in sorted(roots)[:3])
         raise BrokenArchive(f"{members.name} holds {len(roots)} archives ({shown}); send them one at a time.")
     inner = next((name for name in members.names if name.lower().endswith(".zip")), None)
     if inner is not None:
@@ -128,13 +128,13 @@ def _profile(members: Members, root: str) -> Profile:
     """The account's name from the manifest; from the account file where there is no manifest. Nothing else is kept of either."""
     user = _mapping(_index(members, f"{root}data/manifest.js").get("userInfo"))
     if user:
-        return Profile(_text(user.get("userName")), _text(user.get("displayName")))
+        return Profile(to_name(user.get("userName")), to_name(user.get("displayName")))
     for name in (f"{root}data/account.js", f"{root}account.js"):
         account = _mapping(_index(members, name).get("account"))
         if account:
-            return Profile(_text(account.get("username")), _text(account.get("accountDisplayName")))
+            return Profile(to_name(account.get("username")), to_name(account.get("accountDisplayName")))
     user = _index(members, f"{root}data/js/user_details.js")
-    return Profile(_text(user.get("screen_name")), _text(user.get("full_name")))
+    return Profile(to_name(user.get("screen_name")), to_name(user.get("full_name")))
 
 
 def _index(members: Members, name: str) -> dict[str, object]:
@@ -145,7 +145,7 @@ def _index(members: Members, name: str) -> dict[str, object]:
         return read_object(stream)
 
 
-def _tweets(path: Path, name: str, layout: Layout) -> Iterator[Tweet]:
+def _tweets(path: Path, name: str, layout: Layout, owner: str) -> Iterator[Tweet]:
     with Members(path, name) as members:
         if layout.table is not None:
             with members.open(layout.table) as stream:
@@ -154,18 +154,19 @@ def _tweets(path: Path, name: str, layout: Layout) -> Iterator[Tweet]:
         for note in layout.notes:
             with members.open(note) as stream:
                 long_posts.read(stream)
-        edits = Edits()
-        for part in layout.parts:
-            with members.open(part) as stream:
-                for where, item in array_records(stream):
-                    record = unwrap(item)
-                    if not edits.replaced(record):
-                        yield long_posts.whole(to_tweet(record, where))
+        yield from map(long_posts.whole, last_versions(_own_tweets(members, layout, owner)))
+
+
+def _own_tweets(members: Members, layout: Layout, owner: str) -> Iterator[tuple[Mapping[str, object], Tweet]]:
+    """Each with its record. Of whom a tweet is only the layout until 2018 says."""
+    for part in layout.parts:
+        with members.open(part) as stream:
+            for where, item in array_records(stream):
+                record = unwrap(item)
+                author = to_profile(record).handle
+                if not owner or author is None or author.lower() == owner:
+                    yield record, to_tweet(record, where)
 
 
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None

@@ -18,6 +18,8 @@ from bot.tweets.source import Tweet
 
 MIN_WORDS = 3
 """A tweet of fewer is short."""
+MOST_CHARACTERS = 600
+"""Of a text, on the average of those that may be taught: where posts are longer, fewer are, or they would fill the memory."""
 EAST_ASIAN_LETTERS_PER_WORD = 2
 """Of Japanese and Chinese, which write no spaces, and of Korean words in other languages' texts."""
 THAI_LETTERS_PER_WORD = 4
@@ -79,7 +81,9 @@ class Cleaned:
 
 
 def clean(tweets: Iterable[Tweet], *, most: int | None = None, language: str | None = None) -> Cleaned:
-    """Count and clean, giving the newest `most` of the texts that may be taught; those before cost 32 bytes of memory each.
+    """Count and clean, giving the newest `most` of the texts that may be taught, fewer where they are very long.
+
+    Those before cost 32 bytes of memory each.
 
     `language`: the ISO 639 code of the account's, where it is known.
     """
@@ -94,7 +98,7 @@ class _Tally:
 
     def __init__(self, language: str | None, most: int | None) -> None:
         self._language = language
-        self._newest: Newest[Kept] = Newest(most)
+        self._newest: Newest[Kept] = Newest(most, room=None if most is None else most * MOST_CHARACTERS)
         self._seen = Seen()
         self._downloaded = self._retweets = self._short = self._duplicates = self._cut = self._characters = 0
         self._first_at: datetime | None = None
@@ -114,7 +118,7 @@ class _Tally:
             self._duplicates += 1
             return
         self._characters += len(text)
-        self._newest.add(Kept(text, is_cut, tweet.created_at), tweet.created_at)
+        self._newest.add(Kept(text, is_cut, tweet.created_at), tweet.created_at, size=len(text))
         if tweet.created_at is not None:
             self._first_at = min(self._first_at or tweet.created_at, tweet.created_at)
             self._last_at = max(self._last_at or tweet.created_at, tweet.created_at)

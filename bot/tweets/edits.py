@@ -1,22 +1,37 @@
 """Edited tweets: an archive holds each version as a tweet of its own, and the last one counts."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+from bot.errors import BrokenArchive
+from bot.tweets.source import Tweet
+
+APART = 200
+"""Tweets that may stand between an older version, which does not know of the later one, and that one behind it: what a person writes in
+the hour for which a tweet may be edited."""
+MAX_REPLACED = 500_000
+"""Ids, which take some 50 MB. X lets a tweet be edited five times, and few are."""
+_MAX_ID_CHARACTERS = 40
 
 
-class Edits:
-    """Remembers, while tweets go by, which ids were replaced by a later version."""
+def last_versions(read: Iterable[tuple[Mapping[str, object], Tweet]]) -> Iterator[Tweet]:
+    """The tweets in `read`, each with the record that it was made of, without those that a later version replaces.
 
-    def __init__(self) -> None:
-        """No tweet has been seen."""
-        self._replaced: set[str] = set()
-
-    def replaced(self, record: Mapping[str, object]) -> bool:
-        """Whether a later version of this tweet exists."""
-        own = str(record.get("id_str") or record.get("id"))
+    Raises:
+        BrokenArchive: more of them were edited than anybody edits.
+    """
+    replaced: set[str] = set()
+    waiting: deque[Tweet] = deque()
+    for record, tweet in read:
         versions = _versions(record)
-        if own in versions:
-            self._replaced.update(versions[:-1])
-        return own in self._replaced
+        if tweet.id in versions:
+            replaced.update(versions[:-1])
+        if len(replaced) > MAX_REPLACED:
+            raise BrokenArchive("The archive holds more edited tweets than anybody writes; download it again from X.")
+        waiting.append(tweet)
+        if len(waiting) > APART and (oldest := waiting.popleft()).id not in replaced:
+            yield oldest
+    yield from (tweet for tweet in waiting if tweet.id not in replaced)
 
 
 def _versions(record: Mapping[str, object]) -> list[str]:
@@ -29,4 +44,4 @@ def _versions(record: Mapping[str, object]) -> list[str]:
     if isinstance(edit, Mapping):
         control = edit.get("editControlInitial")
     ids = control.get("editTweetIds") if isinstance(control, Mapping) else None
-    return [str(one) for one in ids] if isinstance(ids, list) else []
+    return [shown for one in ids if len(shown := str(one)) <= _MAX_ID_CHARACTERS] if isinstance(ids, list) else []

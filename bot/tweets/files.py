@@ -1,11 +1,12 @@
 """Reads whatever file of tweets a person gives: what it is is told by its content first, then by its name."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bot.errors import BadInput, BrokenArchive
 from bot.tweets.archive import read_archive
+from bot.tweets.edits import last_versions
 from bot.tweets.jsontext import array_records, assigned_name, line_records
 from bot.tweets.members import Members
 from bot.tweets.outbox import find_outbox, is_outbox, read_outbox, read_tar, read_zip
@@ -96,7 +97,7 @@ def _read_text_file(path: Path, name: str, head: bytes) -> tuple[Profile, Iterat
         raise BadInput(f"{name} is no file of tweets that Mynah knows; {NEXT_STEP}")
     with open_stream(path, name) as stream:
         _, first = next(reader(stream), ("", {}))
-    return to_profile(unwrap(first)), _tweets(path, name, reader)
+    return to_profile(unwrap(first)), last_versions(_tweets(path, name, reader))
 
 
 def _refuse_binary(name: str, head: bytes, suffix: str) -> None:
@@ -134,7 +135,8 @@ def _text_records(stream: Stream) -> Iterator[Record]:
             yield f"Line {number:,} of {stream.name}", {"text": line.strip()}
 
 
-def _tweets(path: Path, name: str, reader: Reader) -> Iterator[Tweet]:
+def _tweets(path: Path, name: str, reader: Reader) -> Iterator[tuple[Mapping[str, object], Tweet]]:
+    """Each with its record."""
     author: str | None = None
     with open_stream(path, name) as stream:
         for where, item in reader(stream):
@@ -143,4 +145,4 @@ def _tweets(path: Path, name: str, reader: Reader) -> Iterator[Tweet]:
             if named and author and named.lower() != author.lower():
                 raise BadInput(f"{where} is by @{named} and those before by @{author}: give the tweets of one account at a time.")
             author = author or named
-            yield to_tweet(record, where)
+            yield record, to_tweet(record, where)

@@ -9,7 +9,7 @@ A line that was cut off by a crash counts as not written. All of this waits for 
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -30,6 +30,10 @@ class Journal:
         self.pages: list[int] = []
         """How many posts the source sent with each."""
         self.cursor: str | None = None
+        self._cursors: set[str | None] = set()
+        self._ids: set[str] = set()
+        self._repeats = 0
+        """Pages with nothing but what had come before, since the last that was none."""
         self.ended = False
         """Nothing more is to be asked for."""
         self.note: str | None = None
@@ -83,6 +87,13 @@ class Journal:
         """The next page."""
         tweets = [asdict(tweet) | {"created_at": tweet.created_at and tweet.created_at.isoformat()} for tweet in page.tweets]
         self._append({"read": page.read, "cursor": page.cursor, "tweets": tweets})
+
+    def turns(self, page: Page) -> bool:
+        """Whether the source leads back to where it has been, or gives a second page in a row with nothing but what it gave before."""
+        return page.cursor in self._cursors or bool(self._repeats and self._is_repeat([tweet.id for tweet in page.tweets]))
+
+    def _is_repeat(self, ids: Sequence[str | None]) -> bool:
+        return bool(ids) and all(one in self._ids for one in ids)
 
     def put_off(self) -> None:
         """The source had to be left alone."""
@@ -139,9 +150,13 @@ class Journal:
         match line:
             case {"profile": profile, "since": since}:
                 self.profile, self.since, self.tries = Profile(**profile), since, 0
-            case {"read": read, "cursor": cursor}:
+            case {"read": read, "cursor": cursor, "tweets": tweets}:
                 self.pages.append(read)
                 self.cursor, self.tries = cursor, 0
+                self._cursors.add(cursor)
+                ids = [tweet["id"] for tweet in tweets]
+                self._repeats = self._repeats + 1 if self._is_repeat(ids) else 0
+                self._ids.update(filter(None, ids))
                 self.ended = cursor is None
             case {"tries": tries}:
                 self.tries = tries

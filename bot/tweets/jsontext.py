@@ -44,7 +44,7 @@ def array_records(stream: Stream, *, kinds: Sequence[str] = OWN_TWEETS) -> Itera
     window.fill()
     kind = kind_of(assigned_name(window.text) or "")
     if kind is not None and kind not in kinds:
-        raise BadInput(f"{stream.name} holds the archive's {kind}, not the person's own tweets; {NEXT_STEP}")
+        raise BadInput(f"{stream.name} holds the archive's {kind[:40]}, not the person's own tweets; {NEXT_STEP}")
     window.position = window.text.find("[") + 1
     if not window.position:
         raise BrokenArchive(f"{stream.name} holds no list of tweets; {NEXT_STEP}")
@@ -146,11 +146,10 @@ def line_records(stream: Stream) -> Iterator[Record]:
 
 def read_object(stream: Stream) -> dict[str, object]:
     """The one object of a small file such as `manifest.js`; empty when there is none that can be read."""
-    text = "".join(pieces(stream))
-    start = text.find("=") + 1
     try:
-        value = json.loads(text[start:].strip().rstrip(";"))
-    except (ValueError, RecursionError):
+        text = "".join(pieces(stream))
+        value = json.loads(text[text.find("=") + 1 :].strip().rstrip(";"))
+    except (BadInput, ValueError, RecursionError):
         return {}
     if isinstance(value, list):
         value = value[0] if value else {}

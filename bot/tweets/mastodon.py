@@ -211,7 +211,7 @@ def _is_old(tweet: Tweet, since: str | None) -> bool:
     """For servers that do not know `since_id`; the ids of some are no numbers."""
     if since is None or tweet.id is None or not (since.isdecimal() and tweet.id.isdecimal()):
         return False
-    return int(tweet.id) <= int(since)
+    return (len(tweet.id), tweet.id) <= (len(since), since)
 
 
 def _look_at(account: Item) -> tuple[str | None, str | None]:

@@ -29,6 +29,9 @@ MAX_RATIO = 400
 RATIO_FREE_BYTES = 64 * MIB
 """Below this a high ratio harms nobody."""
 
+MAX_SHOWN_CHARACTERS = 80
+"""Of a member's name, in a sentence. It may have 65,535."""
+
 _END = struct.Struct("<4s4H2LH")
 _LOCATOR_64_BYTES = 20
 _END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -86,14 +89,14 @@ class Members:
         if info.flag_bits & 0x1:
             raise BrokenArchive(f"{self.name} is locked with a password; send it without one.")
         if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise BrokenArchive(f"{self.name} is packed in a way that Mynah does not read; unpack it and send {name}.")
+            raise BrokenArchive(f"{self.name} is packed in a way that Mynah does not read; unpack it and send {shown(name)}.")
         self._packed += info.compress_size
         try:
             file = self._zip.open(info)
         except _DAMAGE as error:
             raise self._damaged(name) from error
         with file:
-            yield Stream(f"{name} in {self.name}", lambda size: self._read(file, name, size))
+            yield Stream(f"{shown(name)} in {self.name}", lambda size: self._read(file, name, size))
 
     def _read(self, file: IO[bytes], name: str, size: int) -> bytes:
         try:
@@ -110,7 +113,13 @@ class Members:
         return data
 
     def _damaged(self, name: str) -> BrokenArchive:
-        return BrokenArchive(f"{name} in {self.name} is damaged; download the archive again and send the whole file.")
+        return BrokenArchive(f"{shown(name)} in {self.name} is damaged; download the archive again and send the whole file.")
+
+
+def shown(name: str) -> str:
+    """A member's name as a sentence can hold it: its end, and no letters that nobody sees."""
+    end = name if len(name) <= MAX_SHOWN_CHARACTERS else f"…{name[-MAX_SHOWN_CHARACTERS:]}"
+    return end if end.isprintable() else ascii(end)
 
 
 def _check_list_size(path: Path, name: str) -> None:
@@ -137,8 +146,9 @@ def _checked(infos: list[zipfile.ZipInfo], name: str) -> dict[str, zipfile.ZipIn
     for info in infos:
         member = info.orig_filename.replace("\\", "/")
         if _UNSAFE_NAME.search(member):
-            shown = ascii(member[:80])
-            raise BrokenArchive(f"{name} holds a file named {shown}, which leads out of its folder; download the archive again from X.")
+            raise BrokenArchive(
+                f"{name} holds a file named {member[:80]!a}, which leads out of its folder; download the archive again from X."
+            )
         if stat.S_ISLNK(info.external_attr >> 16):
             raise BrokenArchive(f"{name} holds a link ({member[:80]!a}) instead of a file; download the archive again from X.")
         if member.endswith("/") or member.startswith("__MACOSX/") or member.rpartition("/")[2].startswith("._"):

@@ -18,7 +18,7 @@ from bot.tweets.jsontext import member_records, read_object
 from bot.tweets.markup import without_pictures
 from bot.tweets.members import Members
 from bot.tweets.reading import Stream, open_stream
-from bot.tweets.records import parse_time
+from bot.tweets.records import parse_time, to_name
 from bot.tweets.source import Profile, Tweet
 from bot.tweets.statuses import own_tweet, text_of
 from bot.tweets.tars import open_member
@@ -128,7 +128,7 @@ def _tweet(item: Item, owner: str) -> Tweet | None:
     if post.get("type") == "Announce":
         return Tweet("", _key(post), parse_time(time), is_retweet=True)
     author = _addresses(post.get("attributedTo")) or _addresses(item.get("actor"))
-    if post.get("type") not in _POSTS or (author and owner not in author):
+    if text_of(post, "type") not in _POSTS or (author and owner not in author):
         return None
     return own_tweet(
         _content(post),
@@ -181,8 +181,8 @@ def _profile(actor: Item, owner: str, first: Item) -> Profile:
     icon = actor.get("icon")
     avatar = text_of(icon, "url") if isinstance(icon, Mapping) else ""
     return Profile(
-        handle=f"{name}@{host}" if name and host else None,
-        name=without_pictures(text_of(actor, "name"), _emoji(actor.get("tag"))).strip() or None,
+        handle=to_name(f"{name}@{host}") if name and host else None,
+        name=to_name(without_pictures(text_of(actor, "name"), _emoji(actor.get("tag")))),
         id=owner or None,
         avatar_url=avatar if avatar.startswith("https://") else None,
     )

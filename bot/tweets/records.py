@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from bot.errors import BadInput
+from bot.tweets.cleaning import drop_invisible, one_line
 from bot.tweets.source import Profile, Tweet
 
 Record = tuple[str, Mapping[str, object]]
@@ -17,10 +18,15 @@ _TIME_FIELDS = ("created_at", "timestamp", "date")
 _RETWEETED_FIELDS = ("retweeted_status", "retweeted_status_id")
 MAX_TWEET_CHARACTERS = 30_000
 """X's longest posts have 25,000."""
+MAX_ID_CHARACTERS = 100
+"""X's have 19 digits."""
+MAX_NAME_CHARACTERS = 300
+"""Of a handle or a display name. Mastodon's longest handles, with their servers, come near."""
 _API_TIME = re.compile(
     r"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<day>\d\d) (?P<clock>\d\d:\d\d:\d\d) (?P<zone>[+-]\d{4}) (?P<year>\d{4})"
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_PLACE = re.compile(r"\d{1,5}")
 _ADDRESSEES = re.compile(r"(?:[@\uff20]\w+(?:\s+|\Z))+")
 
 
@@ -45,7 +51,7 @@ def to_tweet(record: Mapping[str, object], where: str) -> Tweet:
     time = next((value for field in _TIME_FIELDS if isinstance(value := record.get(field), str)), "")
     return Tweet(
         _shown(text, record.get("display_text_range")),
-        id=None if identity is None else str(identity),
+        id=None if identity is None else str(identity)[:MAX_ID_CHARACTERS],
         created_at=parse_time(time),
         is_retweet=_is_true(record.get("is_retweet")) or any(_is_given(record.get(field)) for field in _RETWEETED_FIELDS),
         truncated=_is_true(record.get("truncated")),
@@ -58,7 +64,7 @@ def _shown(text: str, display_range: object) -> str:
     Only they are cut by the range: its end leaves out links alone, which are no words anyway.
     """
     match display_range:
-        case [int() | str() as start, _] if str(start).isdecimal() and _ADDRESSEES.fullmatch(text[: int(start)]):
+        case [int() | str() as start, _] if _PLACE.fullmatch(str(start)) and _ADDRESSEES.fullmatch(text[: int(start)]):
             return text[int(start) :]
         case _:
             return text
@@ -68,8 +74,13 @@ def to_profile(record: Mapping[str, object]) -> Profile:
     """Who wrote `record`, as far as it says."""
     user = record.get("user")
     if isinstance(user, Mapping):
-        return Profile(_text(user.get("screen_name")), _text(user.get("name")))
-    return Profile(_text(record.get("author_handle")), _text(record.get("author_name")))
+        return Profile(to_name(user.get("screen_name")), to_name(user.get("name")))
+    return Profile(to_name(record.get("author_handle")), to_name(record.get("author_name")))
+
+
+def to_name(value: object) -> str | None:
+    """A handle or a display name as it can be kept and shown: one line without an @, and no halves of letters; None where it is none."""
+    return one_line(drop_invisible(value)).removeprefix("@")[:MAX_NAME_CHARACTERS] or None if isinstance(value, str) else None
 
 
 def parse_time(text: str) -> datetime | None:
@@ -103,7 +114,3 @@ def _is_true(value: object) -> bool:
 def _is_given(value: object) -> bool:
     """Tables write an absent value in many ways."""
     return str(value or "").strip().lower() not in {"", "0", "nan", "none", "null"}
-
-
-def _text(value: object) -> str | None:
-    return value.strip().removeprefix("@") or None if isinstance(value, str) else None

@@ -21,7 +21,7 @@ def tweets(statuses: list[Item], account: str) -> tuple[Tweet, ...]:
     """
     found: dict[object, Tweet] = {}
     for number, status in enumerate(statuses):
-        tweet = _tweet(status, account) if status.get("visibility") in _OPEN else None
+        tweet = _tweet(status, account) if text_of(status, "visibility") in _OPEN else None
         if tweet is not None:
             found.setdefault(tweet.id or number, tweet)
     return tuple(found.values())

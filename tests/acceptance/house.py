@@ -27,6 +27,17 @@ def some_tweets(count: int = 110) -> bytes:
     return "".join(json.dumps({"id": str(n), "created_at": at, "text": text}) + "\n" for n, (at, text) in enumerate(kept)).encode()
 
 
+def standing(home: Path, sentences: list[str]) -> list[str]:
+    """Sentences of which something is found in a file of the folder, as text or as JSON has it."""
+    contents = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
+    forms = [{sentence.encode(), json.dumps(sentence)[1:-1].encode()} for sentence in sentences]
+    return [
+        sentence
+        for sentence, wanted in zip(sentences, forms, strict=True)
+        if any(form in content for form in wanted for content in contents)
+    ]
+
+
 class House:
     """A server named Aviary with alice and bob in it, and the bot when it is started."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from bot.localdiscord import File, Message
 from bot.localdiscord.objects import Channel
 from tests.acceptance.conftest import mynah
-from tests.acceptance.house import House, open_house, some_tweets
+from tests.acceptance.house import House, open_house, some_tweets, standing
 
 MINE = "It is mine, or I act for its owner: forget it in every server"
 
@@ -32,17 +32,6 @@ async def moderated(house: House) -> Channel:
     shown = await (await house.bob.slash("settings moderation", values, channel=house.channel)).done(20)
     assert "approval: yes" in shown.content
     return office
-
-
-def standing(home: Path, sentences: list[str]) -> list[str]:
-    """Sentences of which something is found in a file of the folder, as text or as JSON has it."""
-    contents = [path.read_bytes() for path in home.rglob("*") if path.is_file()]
-    forms = [{sentence.encode(), json.dumps(sentence)[1:-1].encode()} for sentence in sentences]
-    return [
-        sentence
-        for sentence, wanted in zip(sentences, forms, strict=True)
-        if any(form in content for form in wanted for content in contents)
-    ]
 
 
 async def test_a_training_that_needs_approval_begins_after_a_restart_and_with_it_alone(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """What is kept while many things pass by, and what is remembered of them."""
 
+import tracemalloc
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +14,13 @@ from bot.tweets.seen import Seen
 from bot.tweets.source import Tweet
 
 MOMENTS = st.integers(0, 20).map(lambda hours: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=hours))
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
 
 
 @given(st.lists(MOMENTS, max_size=30), st.integers(1, 10))
@@ -28,6 +38,25 @@ def test_where_a_time_is_missing_the_first(moments: list[datetime | None], most:
     for number, moment in enumerate(moments):
         newest.add(number, moment)
     assert list(newest.chosen()) == list(range(len(moments)))[:most]
+
+
+@given(st.lists(st.tuples(MOMENTS, st.integers(0, 9)), max_size=30), st.integers(1, 10), st.integers(9, 40))
+def test_fewer_are_kept_where_they_are_large(items: list[tuple[datetime, int]], most: int, room: int) -> None:
+    newest: Newest[int] = Newest(most, room=room)
+    for number, (moment, size) in enumerate(items):
+        newest.add(number, moment, size=size)
+    latest = sorted(range(len(items)), key=lambda number: (items[number][0], -number), reverse=True)
+    kept = list(newest.chosen())
+    assert kept == sorted(latest[: len(kept)])
+    assert sum(items[number][1] for number in kept) <= room
+    assert len(kept) <= most
+
+
+def test_where_a_time_is_missing_the_first_have_the_room() -> None:
+    newest: Newest[int] = Newest(10, room=10)
+    for number, size in enumerate((6, 3, 5, 1)):
+        newest.add(number, None, size=size)
+    assert newest.chosen() == (0, 1)
 
 
 @given(st.lists(st.text("aAbBß", max_size=3), max_size=60))
@@ -55,3 +84,13 @@ def test_all_are_counted_though_the_newest_alone_are_taught() -> None:
     assert few.counts == every.counts
     assert (few.first_at, few.last_at) == (every.first_at, every.last_at)
     assert [one.text for one in few.kept] == [f"day {n} at the pond" for n in range(83, 90)]
+
+
+def test_of_very_long_posts_fewer_are_taught_and_all_counted(memory: None) -> None:
+    """Ten thousand of the longest would take gigabytes."""
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    tweets = (Tweet(f"{n} {'the pond is cold ' * 1_700}", created_at=start - timedelta(minutes=n)) for n in range(1_000))
+    cleaned = clean(tweets, most=1_000)
+    assert (cleaned.counts.kept, len(cleaned.kept)) == (1_000, 600_000 // 28_903)
+    assert cleaned.kept[0].text.startswith("0 the pond")
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 import aiohttp
@@ -94,6 +95,9 @@ class Stub:
         self._always: Reply | None = None
         self._end = asyncio.Event()
         self.names = Names(frozenset(self._services), 0)
+        self.hosts = tuple(self._services)
+        self.port = 0
+        """On loopback."""
         self.asked: list[Asked] = []
         """Every request, the first one first."""
 
@@ -110,6 +114,10 @@ class Stub:
         trust = ssl.create_default_context()
         self._authority.configure_trust(trust)
         return aiohttp.TCPConnector(resolver=self.names, ssl=trust)
+
+    def write_trust(self, path: Path) -> None:
+        """The certificate of whoever vouches for these servers, for a process of its own."""
+        self._authority.cert_pem.write_to_path(str(path))
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         asked = Asked(
@@ -165,7 +173,8 @@ async def running(*services: Service) -> AsyncIterator[Stub]:
     await runner.setup()
     site = web.SockSite(runner, socket.create_server(("127.0.0.1", 0)), ssl_context=context)
     await site.start()
-    stub.names = Names(frozenset(host for service in services for host in service.hosts), runner.addresses[0][1])
+    stub.port = runner.addresses[0][1]
+    stub.names = Names(frozenset(stub.hosts), stub.port)
     try:
         yield stub
     finally:

@@ -1,0 +1,126 @@
+"""The same job at the shell, with posts that are read from a source: the real command, over TLS, from servers that answer as theirs do."""
+
+import asyncio
+import json
+import re
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.backups import DATABASE
+from tests.acceptance.conftest import mynah
+from tests.acceptance.house import some_tweets, standing
+from tests.contracts.sources.bluesky import BlueskyCase
+from tests.contracts.sources.mastodon import HOST, MastodonCase
+from tests.contracts.sources.stub import Stub, running
+from tests.contracts.sources.world import Account, Case, Post
+from tests.contracts.sources.x import TOKEN, XCase
+
+LOOPBACK = Path(__file__).with_name("loopback")
+PAGE = 20
+TEXTS = [str(json.loads(line)["text"]) for line in some_tweets(60).decode().splitlines()]
+"""The oldest first: fifty that are there at once, and ten that come later."""
+POSTS = re.compile(r"/tweets|getAuthorFeed|/statuses")
+
+
+@dataclass
+class Shell:
+    """The command in a home of its own, with no way but to the stub."""
+
+    stub: Stub
+    home: Path
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Its status, and what it printed."""
+        trust = self.home.parent / "authority.pem"
+        self.stub.write_trust(trust)
+        environment: dict[str, Any] = {
+            "PYTHONPATH": str(LOOPBACK),
+            "SERVERS": f"{self.stub.port} {','.join(self.stub.hosts)}",
+            "SSL_CERT_FILE": str(trust),
+            "X_ENABLED": "i-have-read-the-terms",
+            "X_BEARER_TOKEN": TOKEN,
+            "MASTODON_INSTANCES": HOST,
+            "BASE_MODEL": "nano",
+        }
+        done = await asyncio.to_thread(lambda: mynah(*arguments, home=self.home, **environment))
+        return done.returncode, done.stdout, done.stderr
+
+    async def told(self, *arguments: str) -> Any:
+        """What it printed for a program."""
+        status, printed, errors = await self.run(*arguments, "--json")
+        assert status == 0, errors
+        return json.loads(printed)
+
+    def rows(self, sql: str) -> list[Any]:
+        with closing(sqlite3.connect(self.home / DATABASE)) as connection:
+            return connection.execute(sql).fetchall()
+
+    def pages(self) -> int:
+        """How often posts were asked for."""
+        return sum(POSTS.search(asked.path) is not None for asked in self.stub.asked)
+
+
+def newest_first(begin: int, end: int) -> list[Post]:
+    return [Post(number, TEXTS[number]) for number in reversed(range(begin, end))]
+
+
+@pytest.mark.parametrize(("source", "make"), [("x", XCase), ("bluesky", BlueskyCase), ("mastodon", MastodonCase)])
+async def test_an_account_is_read_and_speaks_and_is_brought_up_to_date_and_forgotten(
+    source: str, make: Callable[[], Case], tmp_path: Path
+) -> None:
+    case = make()
+    account = Account(case.handle, posts=newest_first(0, 50))
+    case.world.accounts[case.handle] = account
+    case.world.pages = (PAGE,)
+    async with running(case.world) as stub:
+        shell = Shell(stub, tmp_path / "data")
+        train = ("train", f"@{case.handle}", "--source", source, "--consent", "own", "--preset", "fast", "--seed", "1", "--yes")
+        made = await shell.told(*train)
+        assert (made["character"], made["model_version"]) == (case.handle.lower(), 1)
+        assert made["counts"] == {"downloaded": 50, "retweets": 0, "short": 0, "kept": 50}
+        assert shell.pages() == 3
+
+        asked = len(stub.asked)
+        said = await shell.told("say", case.handle, "--prompt", "The heron", "--seed", "1")
+        assert len(stub.asked) == asked
+        assert said["posts"][0]["text"].startswith("The heron")
+
+        account.posts[:0] = newest_first(50, 60)
+        again = await shell.told(*train)
+        assert (again["model_version"], again["counts"]["downloaded"]) == (2, 60)
+        assert shell.pages() == 4, "what was read before was read again"
+        assert shell.rows("SELECT sum(posts), sum(users) FROM spending") == [(60, 2) if source == "x" else (None, None)]
+
+        assert standing(shell.home, TEXTS) == TEXTS
+        asked = len(stub.asked)
+        receipt = await shell.told("privacy", "forget", case.handle, "--yes")
+        assert len(stub.asked) == asked
+        assert receipt["handle"] == case.handle.lower()
+    assert standing(shell.home, [*TEXTS, *(post["text"] for post in said["posts"]), case.handle.lower(), account.name]) == []
+    assert {path.name for path in shell.home.rglob("*") if path.is_file()} == {DATABASE, f"{DATABASE}.lock", "privacy.json"}
+
+
+async def test_an_account_that_is_not_there_leaves_a_sentence_and_nothing_else(tmp_path: Path) -> None:
+    case = BlueskyCase()
+    async with running(case.world) as stub:
+        shell = Shell(stub, tmp_path / "data")
+        status, printed, errors = await shell.run("train", "@nobody.bsky.social", "--source", "bluesky", "--consent", "own")
+    assert (status, printed) == (1, "")
+    assert "Bluesky knows no account @nobody.bsky.social" in errors.splitlines()[-1]
+    assert not list((shell.home / "uploads").glob("*"))
+
+
+async def test_no_other_server_can_be_reached(tmp_path: Path) -> None:
+    """What the tests above stand on."""
+    async with running(XCase().world) as stub:
+        shell = Shell(stub, tmp_path / "data")
+        status, _, errors = await shell.run("train", "@heron.bsky.social", "--source", "bluesky", "--consent", "own")
+        assert stub.asked == []
+    assert status == 1
+    assert "Bluesky could not be reached" in errors
