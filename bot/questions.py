@@ -33,14 +33,18 @@ def before(request: Request, cost: Cost | None) -> Message:
         lines.append(f"You said: {CLAIMS[request.basis][1 if several else 0]}. Shall it be read for this price?")
         buttons = [Button("Read it", f"request:go:{request.id}", "primary")]
     if cost is not None:
-        lines.append(
-            f"It costs the operator up to ${cost.usd:,.2f} at X, for up to {cost.posts:,} posts; "
-            f"${cost.left_usd:,.2f} of this month's ${cost.budget_usd:,.2f} are left."
-            + ("" if cost.is_affordable else " It is refused when there are more posts than that pays for.")
-            + (" Your answer agrees to that." if request.basis is None else "")
-        )
+        lines.append(price(cost) + (" Your answer agrees to that." if request.basis is None else ""))
     lines.append(f"-# For {who(request.user_id)} to answer · request {request.id} · dropped after 7 days, with what was uploaded")
     return Message("\n".join(lines), (*buttons, Button("Cancel", f"request:cancel:{request.id}")))
+
+
+def price(cost: Cost) -> str:
+    """What is agreed to before it is spent: at most so much, of what there is."""
+    return (
+        f"It costs the operator up to ${cost.usd:,.2f} at X, for up to {cost.posts:,} posts; "
+        f"${cost.left_usd:,.2f} of this month's ${cost.budget_usd:,.2f} are left."
+        + ("" if cost.is_affordable else " It is refused when there are more posts than that pays for.")
+    )
 
 
 def waits(request: Request, channel_id: int | None) -> Message:
