@@ -107,6 +107,11 @@ class Requests:
             self._discard(old)
         return request
 
+    async def shown(self, dedupe_key: str, message_id: int) -> None:
+        """This message tells of the wish with that key, so it goes when its account is forgotten."""
+        async with self._database.transaction() as tx:
+            await self._requests.set_message(tx, dedupe_key, message_id)
+
     async def get(self, request_id: int, *, guild_id: int) -> Request:
         """A request of that server.
 

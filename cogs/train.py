@@ -83,21 +83,23 @@ class Train(commands.Cog):
             begun = await self.bot.app.requests.begin(
                 training, **asked(interaction), basis=consent, confirm=cost is not None, manages=manages(interaction)
             )
-        await self.show(interaction, begun, cost)
+        reply = await self.show(interaction, begun, cost)
+        await self.bot.app.requests.shown(asked(interaction)["dedupe_key"], reply.id)
 
-    async def show(self, interaction: Interaction, begun: Request | Queued, cost: Cost | None = None) -> None:
+    async def show(self, interaction: Interaction, begun: Request | Queued, cost: Cost | None = None) -> discord.InteractionMessage:
         """Let the reply say what has come of a wish: a job, or what somebody has to answer first."""
         match begun:
             case Queued(joined=True):
-                await answer(interaction, messages.joined(begun.job, begun.place))
+                return await answer(interaction, messages.joined(begun.job, begun.place))
             case Queued():
                 reply = await answer(interaction, messages.job(begun.job, begun.place))
                 await self.board.adopt(begun.job, reply.id)
+                return reply
             case Request(state="approval"):
                 settings = await self.bot.app.requests.moderation.get(begun.guild_id)
-                await answer(interaction, questions.waits(begun, settings.moderation_channel))
+                return await answer(interaction, questions.waits(begun, settings.moderation_channel))
             case _:
-                await answer(interaction, questions.before(begun, cost))
+                return await answer(interaction, questions.before(begun, cost))
 
     @commands.Cog.listener()
     async def on_job_progress(self, job: Job, progress: Progress) -> None:
