@@ -49,6 +49,7 @@ def corpus(**changes: Any) -> Corpus:
         warning=None,
         created_at=NOON,
         language=None,
+        shares=(),
     )
     return replace(made, **changes)
 

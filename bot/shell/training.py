@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -19,10 +20,15 @@ from bot.shell.console import agreed, called, out, status
 from bot.shell.opening import open_alone
 from bot.tweets.accounts import Service
 from bot.tweets.cleaning import Counts
+from bot.tweets.language import name_of
+from bot.wording import times
 from storage.characters import SHELL
 from storage.corpora import Corpus
 from storage.jobs import Job
 from storage.requests import Claim
+
+_ROWS = (("Tweets downloaded", "downloaded"), ("Retweets", "retweets"), ("Short tweets", "short"), ("Tweets kept", "kept"))
+"""Of the count table: what stands there, and the count's name."""
 
 
 async def train(
@@ -85,6 +91,7 @@ async def _made(app: App, job: Job) -> dict[str, Any]:
         "base": info.model.base_name,
         "language": info.corpus.language,
         **counted(info.corpus),
+        "accounts": [asdict(share) for share in info.corpus.shares],
         "heldout_loss": {"base": info.model.heldout_base, "model": info.model.heldout_model},
         "seconds": round(info.model.seconds, 1),
         "path": str(app.characters.folder(info.model)),
@@ -125,14 +132,16 @@ async def _run_with_bar(app: App, job: Job) -> Job:
 
 
 def show_trained(result: dict[str, Any]) -> None:
-    """The count table, the losses and where the model lies."""
+    """The count table with a column for each account, the losses and where the model lies."""
     version = f"version {result['model_version']}" if result["model_version"] else "huggingtweets' recipe"
     whose = called(result["character"])
-    table = Table("Data", whose, title=f"{whose}, {version}, on {result['base']}")
-    counts = result["counts"]
-    rows = (("Tweets downloaded", "downloaded"), ("Retweets", "retweets"), ("Short tweets", "short"), ("Tweets kept", "kept"))
-    for title, name in rows:
-        table.add_row(title, f"{counts[name]:,}")
+    accounts = result.get("accounts") or [{"handle": result["character"], **result["counts"]}]
+    table = Table("Data", *(called(account["handle"]) for account in accounts), title=f"{whose}, {version}, on {result['base']}")
+    for title, name in _ROWS:
+        table.add_row(title, *(f"{account[name]:,}" for account in accounts))
+    if len(accounts) > 1:
+        table.add_row("Language", *(name_of(account["language"]) if account["language"] else "not plain" for account in accounts))
+        table.add_row("Taught in an epoch", *(times(account["repeats"]) for account in accounts))
     out.print(table)
     repeats, cut = result["within_kept"]["duplicates"], result["within_kept"]["cut"]
     if repeats or cut:

@@ -140,6 +140,8 @@ def test_a_mash_up_learns_from_two_files_and_what_entitles_to_it_is_recorded(tmp
     printed = json.loads(done.stdout)
     assert (printed["character"], printed["handles"]) == ("heron+wren", ["heron", "wren"])
     assert printed["counts"]["downloaded"] == 160
+    accounts = [(account["handle"], account["downloaded"], account["repeats"]) for account in printed["accounts"]]
+    assert sorted(accounts) == [("heron", 60, 2), ("wren", 100, 1)]
     assert "answer for it" not in done.stderr
     given = rows(tmp_path / "data", "SELECT handle, basis FROM consents ORDER BY handle")
     assert given == [("heron", "public"), ("wren", "public")]
