@@ -19,6 +19,8 @@ class Profile:
     """The account's picture, at the source."""
     posts: int | None = None
     """How many it has written, as the source counts."""
+    note: str | None = None
+    """A sentence that people should read, where the source is not all that it says it is."""
 
 
 @dataclass(frozen=True)
