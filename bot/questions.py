@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from bot.messages import Button, Message, lines_of
+from bot.messages import CONTENT_LIMIT, Button, Message, lines_of
 from bot.spending import Cost
 from bot.wording import called, fitted, moment, tweeting, who
 from storage.guilds import GuildSettings
+from storage.posts import Post
 from storage.requests import Claim, Request
 
 CLAIMS: dict[Claim, tuple[str, str, str]] = {
@@ -97,9 +98,21 @@ def closed(request: Request) -> str:
     }[request.state]
 
 
-def settings(settings: GuildSettings, waiting: Sequence[Request]) -> Message:
-    """What the managers of a server have set, and the requests that wait for them."""
+def undelivered(post: Post, error: str) -> Message:
+    """To the server's owner, when the managers' channel does not take what they are to be told."""
+    told = Message.from_dict(post.message) if post.message else Message("")
+    head = (
+        f"Mynah could not tell the managers of your server in <#{post.channel_id}>. {fitted(error, 300)} Choose a channel for that with "
+        "/settings moderation: trainings that wait for approval are asked about there. It was:\n"
+    )
+    return Message((head + told.content)[:CONTENT_LIMIT])
+
+
+def settings(settings: GuildSettings, waiting: Sequence[Request], *, writable: bool) -> Message:
+    """What the managers of a server have set, and the requests that wait for them. `writable`: Mynah may write in their channel."""
     channel = f"<#{settings.moderation_channel}>" if settings.moderation_channel else "none: reports go to the server's owner alone"
+    if settings.moderation_channel and not writable:
+        channel += " is gone, or Mynah may not write there: choose another with /settings moderation. Until then the server's owner is told"
     lines = [
         f"Moderation channel: {channel}",
         f"A training needs a manager's approval: {'yes' if settings.approval else 'no'}",
