@@ -35,6 +35,8 @@ class Tweet:
     """Somebody else's words."""
     truncated: bool = False
     """The source says that the API cut it short."""
+    whole: bool = False
+    """The source cuts nothing: a … at the end is the writer's own."""
 
 
 @dataclass(frozen=True)
