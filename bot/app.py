@@ -20,6 +20,7 @@ from bot.executor.local import LocalExecutor
 from bot.executor.ray import RayExecutor
 from bot.fetching import Fetcher
 from bot.forgetting import Forgetting
+from bot.intake import Intake
 from bot.jobs import JobQueue
 from bot.posting import Poster
 from bot.privacy import Privacy
@@ -53,11 +54,11 @@ class App:
     characters: Characters
     scheduler: Scheduler
     poster: Poster
+    intake: Intake
     requests: Requests
     privacy: Privacy
     forgetting: Forgetting
     eraser: Eraser
-    spending: Spending
     generator: Generator
     uploads: Uploads
     copies: DailyCopies
@@ -128,11 +129,11 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
             characters=characters,
             scheduler=Scheduler(database=database, clock=clock, settings=settings, wake_poster=poster.wake),
             poster=poster,
+            intake=Intake(settings=settings, home=home, uploads=uploads, privacy=privacy, spending=spending, clock=clock),
             requests=Requests(database=database, queue=queue, uploads=uploads, settings=settings, clock=clock, wake_poster=poster.wake),
             privacy=privacy,
             forgetting=forgetting,
             eraser=eraser,
-            spending=spending,
             generator=generator,
             uploads=uploads,
             copies=DailyCopies(home=home, clock=clock),

@@ -14,7 +14,9 @@ from bot.errors import MynahError
 from bot.logs import configure_logs
 from bot.shell import accounts, backups, bases, comparing, exporting, privacy, speaking, training
 from bot.shell import doctor as diagnosis
+from bot.tweets.accounts import Service
 from storage.errors import StorageProblem
+from storage.requests import Claim
 
 T = TypeVar("T")
 
@@ -103,9 +105,9 @@ def train(
         ),
     ] = None,
     *,
-    source: Annotated[accounts.Source | None, typer.Option(help="x, bluesky or mastodon: where those are read who have no file.")] = None,
+    source: Annotated[Service | None, typer.Option(help="x, bluesky or mastodon: where those are read who have no file.")] = None,
     consent: Annotated[
-        accounts.Consent | None,
+        Claim | None,
         typer.Option(
             help="own, agreed or public: it is your own account, its owner agreed, or it is an organisation, bot or fictional character."
         ),
@@ -122,11 +124,11 @@ def train(
     """Train a character from tweets: from files, or read from X, Bluesky or Mastodon."""
 
     async def work(settings: Settings) -> dict[str, Any]:
-        wanted = accounts.read_accounts(handles, files or [], source)
+        wanted = accounts.read_accounts(handles, files or [])
         comparing.check_preset(preset, out)
         if out is not None:
             return await comparing.train_huggingtweets(settings, wanted, base=base, seed=seed, folder=out.resolve())
-        return await training.train(settings, wanted, consent=consent, base=base, seed=seed, preset=preset.value, yes=yes)
+        return await training.train(settings, wanted, source=source, consent=consent, base=base, seed=seed, preset=preset.value, yes=yes)
 
     _print(_finish(work, as_json=as_json), training.show_trained, as_json=as_json)
 

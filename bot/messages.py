@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from bot.tweets.language import name_of
-from bot.wording import bar, called, duration, fitted, moment, ordinal, persona_name, picture, plain, tweeting, who
+from bot.wording import bar, called, duration, fitted, moment, ordinal, persona_name, picture, plain, times, tweeting, who
 from storage.characters import Character
 from storage.corpora import Corpus
 from storage.jobs import Job
@@ -298,7 +298,18 @@ def _counts(corpus: Corpus) -> str:
     rows = [f"{words:<18}{number:>9,}" for words, number in table.items()]
     if corpus.language:
         rows.append(f"{'Language':<17}{name_of(corpus.language):>10}")
-    return "```\n" + "\n".join(rows) + "\n```"
+    return "\n".join(["```", *rows, "```", *_shares(corpus)])
+
+
+def _shares(corpus: Corpus) -> list[str]:
+    """A line for each account of a mash-up."""
+    if len(corpus.shares) < 2:
+        return []
+    return [
+        f"{called(share.handle)}: {share.kept:,} of {share.downloaded:,} kept · "
+        f"{name_of(share.language) if share.language else 'language not plain'} · taught {times(share.repeats)} an epoch"
+        for share in corpus.shares
+    ]
 
 
 def _losses(model: Model) -> str:

@@ -121,7 +121,12 @@ class Poster(Outbox):
     def attach(self, client: discord.Client) -> None:
         """Deliver through this client, which has logged in."""
         self._client = client
+        self.notices.owner_of = self._owner_of
         self._attached.set()
+
+    def _owner_of(self, guild_id: int) -> int | None:
+        guild = self._client.get_guild(guild_id)
+        return guild.owner_id if guild else None
 
     async def attached(self) -> None:
         """Return once a client is attached."""

@@ -118,10 +118,10 @@ class Privacy:
                 tx, handle=handle, basis=basis, guild_id=guild_id, channel_id=channel_id, user_id=user_id, job_id=job_id, now=now
             )
 
-    async def digests(self) -> tuple[str, tuple[str, ...]]:
-        """For a worker, which finds account names that nobody else has seen: the salt, and the digests of all who have opted out."""
+    async def digests(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """For a worker, which finds account names that nobody else has seen: the salts, and the digests of all who have opted out."""
         known = tuple(opt_out.digest for opt_out in await self._store.opt_outs())
-        return (await self._store.salt() if known else ""), known
+        return (tuple(await self._store.salts()) if known else ()), known
 
     async def opt_out(self, handle: str, *, guild_id: int, user_id: int) -> OptedOut:
         """Let nobody learn from an account any more, or speak in its style, in every server at once. Anybody may ask for it.

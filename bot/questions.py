@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from bot.messages import Button, Message, lines_of
+from bot.messages import CONTENT_LIMIT, Button, Message, lines_of
 from bot.spending import Cost
 from bot.wording import called, fitted, moment, tweeting, who
 from storage.guilds import GuildSettings
+from storage.posts import Post
 from storage.requests import Claim, Request
 
 CLAIMS: dict[Claim, tuple[str, str, str]] = {
@@ -33,14 +34,18 @@ def before(request: Request, cost: Cost | None) -> Message:
         lines.append(f"You said: {CLAIMS[request.basis][1 if several else 0]}. Shall it be read for this price?")
         buttons = [Button("Read it", f"request:go:{request.id}", "primary")]
     if cost is not None:
-        lines.append(
-            f"It costs the operator up to ${cost.usd:,.2f} at X, for up to {cost.posts:,} posts; "
-            f"${cost.left_usd:,.2f} of this month's ${cost.budget_usd:,.2f} are left."
-            + ("" if cost.is_affordable else " It is refused when there are more posts than that pays for.")
-            + (" Your answer agrees to that." if request.basis is None else "")
-        )
+        lines.append(price(cost) + (" Your answer agrees to that." if request.basis is None else ""))
     lines.append(f"-# For {who(request.user_id)} to answer · request {request.id} · dropped after 7 days, with what was uploaded")
     return Message("\n".join(lines), (*buttons, Button("Cancel", f"request:cancel:{request.id}")))
+
+
+def price(cost: Cost) -> str:
+    """What is agreed to before it is spent: at most so much, of what there is."""
+    return (
+        f"It costs the operator up to ${cost.usd:,.2f} at X, for up to {cost.posts:,} posts; "
+        f"${cost.left_usd:,.2f} of this month's ${cost.budget_usd:,.2f} are left."
+        + ("" if cost.is_affordable else " It is refused when there are more posts than that pays for.")
+    )
 
 
 def waits(request: Request, channel_id: int | None) -> Message:
@@ -93,9 +98,21 @@ def closed(request: Request) -> str:
     }[request.state]
 
 
-def settings(settings: GuildSettings, waiting: Sequence[Request]) -> Message:
-    """What the managers of a server have set, and the requests that wait for them."""
+def undelivered(post: Post, error: str) -> Message:
+    """To the server's owner, when the managers' channel does not take what they are to be told."""
+    told = Message.from_dict(post.message) if post.message else Message("")
+    head = (
+        f"Mynah could not tell the managers of your server in <#{post.channel_id}>. {fitted(error, 300)} Choose a channel for that with "
+        "/settings moderation: trainings that wait for approval are asked about there. It was:\n"
+    )
+    return Message((head + told.content)[:CONTENT_LIMIT])
+
+
+def settings(settings: GuildSettings, waiting: Sequence[Request], *, writable: bool) -> Message:
+    """What the managers of a server have set, and the requests that wait for them. `writable`: Mynah may write in their channel."""
     channel = f"<#{settings.moderation_channel}>" if settings.moderation_channel else "none: reports go to the server's owner alone"
+    if settings.moderation_channel and not writable:
+        channel += " is gone, or Mynah may not write there: choose another with /settings moderation. Until then the server's owner is told"
     lines = [
         f"Moderation channel: {channel}",
         f"A training needs a manager's approval: {'yes' if settings.approval else 'no'}",

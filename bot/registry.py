@@ -18,10 +18,11 @@ from bot.errors import TrainingError
 from bot.executor import files
 from bot.executor.contract import Attempt, Result
 from bot.tweets.cleaning import Counts
+from bot.tweets.dataset import Part
 from bot.uploads import Uploads
 from storage.characters import SHELL, CharacterStore
 from storage.copies import to_disk
-from storage.corpora import CorpusStore
+from storage.corpora import CorpusStore, Share
 from storage.database import Database, Transaction
 from storage.facts import FactStore
 from storage.jobs import Job, JobStore, Material
@@ -154,6 +155,7 @@ class Registry:
             dataset_sha256=sha256,
             warning=" ".join(filter(None, (result.warning, await self.notes(job)))) or None,
             language=result.language,
+            shares=[_share(part) for part in result.parts],
             now=now,
         )
         version = await self._models.next_version(tx, character.id)
@@ -249,6 +251,11 @@ async def promise_result(
         model_id=model_id,
         job_id=job.id,
     )
+
+
+def _share(part: Part) -> Share:
+    counts = part.counts
+    return Share(part.handle, counts.downloaded, counts.retweets, counts.short, counts.kept, part.language, part.repeats)
 
 
 def _picture(job: Job) -> str | None:

@@ -107,6 +107,11 @@ class Requests:
             self._discard(old)
         return request
 
+    async def shown(self, dedupe_key: str, message_id: int) -> None:
+        """This message tells of the wish with that key, so it goes when its account is forgotten."""
+        async with self._database.transaction() as tx:
+            await self._requests.set_message(tx, dedupe_key, message_id)
+
     async def get(self, request_id: int, *, guild_id: int) -> Request:
         """A request of that server.
 
@@ -202,7 +207,7 @@ class Requests:
         return await self._requests.to_approve(guild_id)
 
     async def set_moderation(self, guild_id: int, *, channel_id: int | None, approval: bool | None, by: int) -> GuildSettings:
-        """Change what is not None; what waits for a manager is asked again where the channel is another.
+        """Change what is not None; what waits for a manager is asked again where the channel is another, or did not take the question.
 
         Raises:
             BadInput: as `Moderation.set`.
@@ -272,7 +277,10 @@ class Requests:
 
     async def _ask_managers(self, tx: Transaction, request: Request, settings: GuildSettings) -> None:
         key = f"request:{request.id}:approval:{settings.moderation_channel}"
-        await self.moderation.tell(tx, request.guild_id, questions.approval(request), dedupe_key=key)
+        if await self._posts.again(tx, key):
+            self._wake_poster()
+        else:
+            await self.moderation.tell(tx, request.guild_id, questions.approval(request), dedupe_key=key)
 
     async def _open(self, request_id: int, guild_id: int) -> Request:
         request = await self.get(request_id, guild_id=guild_id)

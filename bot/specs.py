@@ -33,7 +33,7 @@ class Specs:
         """
         killed = sum(event.event == "attempt killed" for event in await self._jobs.events(job.id))
         recipe: dict[str, Any] = dict(HALF_BATCH) if killed >= 2 else {}
-        salt, opted_out = await self._privacy.digests()
+        salts, opted_out = await self._privacy.digests()
         return TrainSpec(
             job=job.id,
             attempt=job.attempt,
@@ -48,7 +48,7 @@ class Specs:
             others=await self._registry.other_datasets(job.handles),
             blocked=self._settings.blocked,
             opted_out=opted_out,
-            salt=salt,
+            salts=salts,
             multilingual=await asyncio.to_thread(choose_base, job.multilingual, self._home) if job.multilingual else None,
         )
 

@@ -7,7 +7,8 @@ from discord.ext import commands
 from bot import questions
 from bot.client import Interaction, MynahBot
 from bot.tree import acknowledge, answer
-from cogs.ui.checks import guild_of, manager, writable
+from cogs.ui.checks import guild_of, manager, may_write, writable
+from storage.guilds import GuildSettings
 
 
 @app_commands.default_permissions(manage_guild=True)
@@ -32,15 +33,20 @@ class Settings(commands.GroupCog, name="settings", description="What the manager
         settings = await requests.set_moderation(
             guild_id, channel_id=channel.id if channel else None, approval=approval, by=interaction.user.id
         )
-        await answer(interaction, questions.settings(settings, await requests.waiting(guild_id)))
+        await self._answer(interaction, settings)
 
     @app_commands.command()
     async def show(self, interaction: Interaction) -> None:
         """What is set in this server, and which trainings wait for approval."""
         await acknowledge(interaction, ephemeral=True)
         manager(interaction)
-        requests, guild_id = self.bot.app.requests, guild_of(interaction)
-        await answer(interaction, questions.settings(await requests.moderation.get(guild_id), await requests.waiting(guild_id)))
+        await self._answer(interaction, await self.bot.app.requests.moderation.get(guild_of(interaction)))
+
+    async def _answer(self, interaction: Interaction, settings: GuildSettings) -> None:
+        guild, channel_id = interaction.guild, settings.moderation_channel
+        channel = guild.get_channel(channel_id) if guild and channel_id else None
+        waiting = await self.bot.app.requests.waiting(settings.guild_id)
+        await answer(interaction, questions.settings(settings, waiting, writable=channel is not None and may_write(channel)))
 
 
 async def setup(bot: MynahBot) -> None:

@@ -12,10 +12,11 @@ from bot.board import Board
 from bot.client import Interaction, MynahBot
 from bot.errors import BadInput
 from bot.executor.contract import Progress
-from bot.intake import Account, Given, Intake, Service
+from bot.intake import Account, Given
 from bot.jobs import Queued
 from bot.spending import Cost
 from bot.tree import acknowledge, answer
+from bot.tweets.accounts import Service
 from cogs.ui import autocomplete
 from cogs.ui.checks import asked, guild_of, manager, manages, owner_or_manager
 from cogs.ui.transformers import Consent, Handle, Source
@@ -34,9 +35,6 @@ class Train(commands.Cog):
         self.bot = bot
         app = bot.app
         self.board = Board(database=app.database, queue=app.queue, poster=app.poster, clock=app.clock)
-        self.intake = Intake(
-            settings=app.settings, home=app.home, uploads=app.uploads, privacy=app.privacy, spending=app.spending, clock=app.clock
-        )
 
     async def cog_unload(self) -> None:
         """Stop editing."""
@@ -79,26 +77,29 @@ class Train(commands.Cog):
         """Learn how a person tweets, from their own tweets; or two or three of them, for a mash-up."""
         await acknowledge(interaction)
         accounts = _accounts((handle, archive), (second, second_archive), (third, third_archive))
-        async with self.intake.taken(accounts, service=source, preset=preset) as training:
-            cost = await self.intake.cost(training)
+        intake = self.bot.app.intake
+        async with intake.taken(accounts, service=source, preset=preset) as training:
+            cost = await intake.cost(training)
             begun = await self.bot.app.requests.begin(
                 training, **asked(interaction), basis=consent, confirm=cost is not None, manages=manages(interaction)
             )
-        await self.show(interaction, begun, cost)
+        reply = await self.show(interaction, begun, cost)
+        await self.bot.app.requests.shown(asked(interaction)["dedupe_key"], reply.id)
 
-    async def show(self, interaction: Interaction, begun: Request | Queued, cost: Cost | None = None) -> None:
+    async def show(self, interaction: Interaction, begun: Request | Queued, cost: Cost | None = None) -> discord.InteractionMessage:
         """Let the reply say what has come of a wish: a job, or what somebody has to answer first."""
         match begun:
             case Queued(joined=True):
-                await answer(interaction, messages.joined(begun.job, begun.place))
+                return await answer(interaction, messages.joined(begun.job, begun.place))
             case Queued():
                 reply = await answer(interaction, messages.job(begun.job, begun.place))
                 await self.board.adopt(begun.job, reply.id)
+                return reply
             case Request(state="approval"):
                 settings = await self.bot.app.requests.moderation.get(begun.guild_id)
-                await answer(interaction, questions.waits(begun, settings.moderation_channel))
+                return await answer(interaction, questions.waits(begun, settings.moderation_channel))
             case _:
-                await answer(interaction, questions.before(begun, cost))
+                return await answer(interaction, questions.before(begun, cost))
 
     @commands.Cog.listener()
     async def on_job_progress(self, job: Job, progress: Progress) -> None:

@@ -1,11 +1,28 @@
 """Corpora: what was read for one training. The texts lie in corpora/<id>.jsonl."""
 
+import json
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from storage.database import Database, Transaction
 from storage.times import from_text, to_text
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one account gave to a corpus."""
+
+    handle: str
+    downloaded: int
+    retweets: int
+    short: int
+    kept: int
+    language: str | None
+    """ISO 639 code; None = not plain."""
+    repeats: int
+    """How often its texts are taught in an epoch."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +45,13 @@ class Corpus:
     warning: str | None
     created_at: datetime
     language: str | None
+    shares: tuple[Share, ...]
 
     @classmethod
     def from_row(cls, row: sqlite3.Row) -> "Corpus":
         times = {name: from_text(row[name]) for name in ("first_tweet_at", "last_tweet_at", "created_at")}
-        return cls(**{**dict(row), **times})
+        shares = tuple(Share(**share) for share in json.loads(row["shares"]))
+        return cls(**{**dict(row), **times, "shares": shares})
 
 
 class CorpusStore:
@@ -58,6 +77,7 @@ class CorpusStore:
         now: datetime,
         warning: str | None = None,
         language: str | None = None,
+        shares: Sequence[Share] = (),
     ) -> int:
         """Add one and give its id.
 
@@ -66,8 +86,8 @@ class CorpusStore:
         """
         row = await tx.fetch_all(
             """INSERT INTO corpora (character_id, file_name, downloaded, retweets, short, kept, duplicates, cut, characters,
-                                    first_tweet_at, last_tweet_at, dataset_sha256, warning, created_at, language)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
+                                    first_tweet_at, last_tweet_at, dataset_sha256, warning, created_at, language, shares)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
             (
                 character_id,
                 file_name,
@@ -84,6 +104,7 @@ class CorpusStore:
                 warning,
                 to_text(now),
                 language,
+                json.dumps([asdict(share) for share in shares]),
             ),
         )
         return int(row[0]["id"])

@@ -166,7 +166,7 @@ def _account(found: Found, schema: Schema, handle: str, guild_id: int | None, er
     yield f"DELETE FROM characters WHERE id {_LISTED}", (json.dumps(gone),)  # noqa: S608 -- no input
     yield f"DELETE FROM jobs WHERE id {_LISTED}", (json.dumps(sorted(found.jobs)),)  # noqa: S608 -- no input
     if "requests" in schema:
-        rows = yield f"DELETE FROM requests WHERE {_ACCOUNT} RETURNING training", who  # noqa: S608 -- no input
+        rows = yield f"DELETE FROM requests WHERE {_ACCOUNT} RETURNING *", who  # noqa: S608 -- no input
         _note_requests(found, rows)
         found.consents += len((yield f"DELETE FROM consents WHERE {_ACCOUNT} RETURNING id", who))  # noqa: S608 -- no input
 
@@ -192,7 +192,7 @@ def _user(found: Found, schema: Schema, user_id: int, erasure_id: int | None) ->
     yield "UPDATE job_events SET detail = 'somebody' WHERE detail IN ('user ' || ?1, 'opt-out by user ' || ?1)", who
     yield "UPDATE characters SET created_by = 0 WHERE created_by = ?", who
     if "requests" in schema:
-        _note_requests(found, (yield "DELETE FROM requests WHERE user_id = ? RETURNING training", who))
+        _note_requests(found, (yield "DELETE FROM requests WHERE user_id = ? RETURNING *", who))
         found.consents += len((yield "DELETE FROM consents WHERE user_id = ? RETURNING id", who))
         found.reports += len((yield "DELETE FROM reports WHERE user_id = ? RETURNING id", who))
         yield "UPDATE requests SET decided_by = NULL WHERE decided_by = ?", who
@@ -216,7 +216,10 @@ def _note_files(found: Found, characters: Sequence[int], jobs: Sequence[int]) ->
 
 
 def _note_requests(found: Found, rows: Sequence[Row]) -> None:
+    """What was uploaded for them, and the messages that ask about them; which of a schema before 0005 are not known."""
     found.requests += len(rows)
+    asking = [dict(row) for row in rows]
+    found.messages.update((row["channel_id"], row["message_id"], None) for row in asking if row.get("message_id") is not None)
     _note_uploads(found, (json.loads(row["training"])["source_path"] for row in rows))
 
 

@@ -247,6 +247,13 @@ class PostStore:
         )
         return done.rowcount == 1
 
+    async def again(self, tx: Transaction, dedupe_key: str) -> bool:
+        """What has failed is wanted all the same, now that its channel takes it. False: it has not failed, or was never promised."""
+        done = await tx.execute(
+            "UPDATE posts SET state = 'pending', sending_at = NULL, error = NULL WHERE dedupe_key = ? AND state = 'failed'", (dedupe_key,)
+        )
+        return done.rowcount == 1
+
     async def mark_deleted(self, tx: Transaction, post_id: int) -> bool:
         """It was taken back. False: it is on its way, or deleted already."""
         done = await tx.execute("UPDATE posts SET state = 'deleted' WHERE id = ? AND state NOT IN ('sending', 'deleted')", (post_id,))

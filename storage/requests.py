@@ -37,6 +37,7 @@ class Request:
     decided_by: int | None
     created_at: datetime
     ended_at: datetime | None
+    message_id: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -102,6 +103,10 @@ class RequestStore:
         return await self._many(
             "SELECT * FROM requests WHERE guild_id = ? AND user_id = ? AND state IN ('asked', 'approval') ORDER BY id", (guild_id, user_id)
         )
+
+    async def set_message(self, tx: Transaction, dedupe_key: str, message_id: int) -> None:
+        """This message answers the command that asked for it."""
+        await tx.execute("UPDATE requests SET message_id = ? WHERE dedupe_key = ?", (message_id, dedupe_key))
 
     async def declare(self, tx: Transaction, request_id: int, basis: Claim, state: Literal["asked", "approval"]) -> bool:
         """Keep what its member says. False: it is not `asked` any more."""

@@ -50,6 +50,7 @@ def corpus(**changes: Any) -> Corpus:
         warning=None,
         created_at=NOON,
         language=None,
+        shares=(),
     )
     return replace(made, **changes)
 

@@ -16,6 +16,7 @@ from bot.privacy import Privacy
 from storage import holdings
 from storage.characters import CharacterStore
 from storage.posts import PostStore
+from storage.privacy import PrivacyStore
 from storage.requests import RequestStore
 from tests.contracts.fake_executor import hang
 from tests.desk import NOON, Desk, at_work, desk
@@ -57,9 +58,20 @@ async def test_an_opted_out_account_is_refused_everywhere_in_every_spelling(one:
         with pytest.raises(NotAllowed, match=r"@heron has opted out: .* with /privacy opt-in, or the operator"):
             await privacy.check(handles)
     await privacy.check(["wren"])
-    salt, digests = await privacy.digests()
+    (salt,), digests = await privacy.digests()
     assert digests == (digest("heron", salt),)
     assert (await privacy.opt_out("heron", guild_id=1, user_id=ALICE)).already
+
+
+async def test_a_worker_is_told_every_salt_that_a_digest_may_have(one: Desk) -> None:
+    privacy, store = privacy_of(one), PrivacyStore(one.database)
+    assert await privacy.digests() == ((), ())
+    await privacy.opt_out("heron", guild_id=GUILD, user_id=BOB)
+    async with one.database.transaction() as tx:
+        await store.add_salts(tx, ["older"])
+        await store.add_opt_out(tx, digest("wren", "older"), user_id=BOB, now=one.clock.now())
+    salts, digests = await privacy.digests()
+    assert set(digests) == {digest("heron", salts[0]), digest("wren", salts[1])}
 
 
 async def test_nothing_but_a_digest_is_kept_of_who_opted_out(one: Desk) -> None:

@@ -48,7 +48,8 @@ def test_whatever_is_asked_or_told_fits(names: list[str], handle: str, basis: An
         questions.refused(asked, 9),
         questions.denied(asked),
         questions.withdrawn(asked),
-        questions.settings(settings, [asked] * 100),
+        questions.settings(settings, [asked] * 100, writable=True),
+        questions.undelivered(records.post(message=questions.approval(asked).to_dict()), reason * 3),
         receipts.opted_out(OptedOut("h" * LONGEST, 1, 2, 3, already=False)),
         receipts.opted_in(handle),
         receipts.ask_to_forget(handle, manages=True),
@@ -85,7 +86,7 @@ def test_the_receipt_can_be_asked_again_while_something_is_left() -> None:
 
 def test_managers_see_what_waits() -> None:
     settings = GuildSettings(7, None, approval=False, set_by=0, set_at=records.NOON + timedelta(days=1))
-    nothing = questions.settings(settings, []).content
+    nothing = questions.settings(settings, [], writable=False).content
     assert "none" in nothing
     assert "approval: no" in nothing
     assert "Set by" not in nothing

@@ -75,7 +75,7 @@ async def test_the_attempt_is_told_whose_tweets_they_are_and_what_entitles_to_th
             ("heron", str(room / "heron.zip"), "heron's.zip", "own"),
             ("wren", str(room / "wren.zip"), "wren's.zip", "own"),
         ]
-        assert (spec.opted_out, spec.salt, spec.multilingual) == ((gull,), await PrivacyStore(one.database).salt(), ("nano", "nano"))
+        assert (spec.opted_out, spec.salts, spec.multilingual) == ((gull,), (await PrivacyStore(one.database).salt(),), ("nano", "nano"))
 
 
 async def test_whoever_asked_first_says_what_entitles(tmp_path: Path) -> None:

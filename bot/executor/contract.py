@@ -77,8 +77,8 @@ class TrainSpec:
     preset: Preset = "default"
     opted_out: tuple[str, ...] = ()
     """Digests of the handles that nobody may train on: a file that names one of them is refused, whatever it was said to be."""
-    salt: str = ""
-    """For the digests."""
+    salts: tuple[str, ...] = ()
+    """With which the digests were made, each with one of them."""
     multilingual: tuple[str, str] | None = None
     """`base` and `base_name` to take instead when the tweets are not English."""
 

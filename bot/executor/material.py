@@ -60,7 +60,7 @@ class _Read:
     profile: Profile
     cleaned: Cleaned
     language: str | None
-    note: str | None
+    notes: tuple[str, ...]
 
 
 class MaterialReader:
@@ -98,20 +98,20 @@ class MaterialReader:
 
     def _read(self, number: int, source: SpecSource) -> _Read:
         profile, tweets = read_source(Path(source.path), file_name=source.file_name)
-        note = self._owner(source, profile)
+        notes = tuple(filter(None, (self._owner(source, profile), profile.note)))
         first = list(_beginning(tweets))
         language = language_of(cleaning.unescape(tweet.text) for tweet in first if not cleaning.is_retweet(tweet))
         recorded = self._recorded(number, source, profile, chain(first, tweets))
         cleaned = cleaning.clean(recorded, most=self._most, language=language)
         dataset.check_enough(cleaned.counts, source.handle if len(self._spec.sources) > 1 else None)
-        return _Read(source, profile, cleaned, language, note)
+        return _Read(source, profile, cleaned, language, notes)
 
     def _owner(self, source: SpecSource, profile: Profile) -> str | None:
         """Hold whom the file names against whom it should be of; a sentence where that is somebody else."""
         if profile.handle is None:
             return None
         named = _plain(profile.handle)
-        if self._spec.opted_out and digest(named, self._spec.salt) in self._spec.opted_out:
+        if any(digest(named, salt) in self._spec.opted_out for salt in self._spec.salts):
             raise NotAllowed(f"{source.file_name} is of @{named}, whose owner has opted out: nobody may train on it.")
         if named == source.handle:
             return None
@@ -133,8 +133,7 @@ class MaterialReader:
 
     def _notes(self, read: list[_Read], most: int) -> Iterator[str]:
         for one in read:
-            if one.note:
-                yield one.note
+            yield from one.notes
             whose = f"Of @{one.source.handle}: " if len(read) > 1 else ""
             if said := dataset.size_note(one.cleaned.counts.kept - one.cleaned.counts.duplicates, min(most, len(one.cleaned.kept))):
                 yield whose + said

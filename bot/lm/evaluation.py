@@ -35,7 +35,7 @@ AT_ONCE = 40
 MOST_TAUGHT = 200
 """Taught tweets whose loss is measured."""
 SAMPLES = 5
-_EAST_ASIAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3]+")
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff]+")
 
 Say = Callable[[Sequence[int]], list[str]]
 """Seeds → a raw text for each."""
@@ -146,7 +146,7 @@ def samples_of(texts: Sequence[str], screen: Screen) -> tuple[str, ...]:
 
 
 def copied_plainly(texts: Sequence[str], tweets: Sequence[str]) -> Iterator[bool]:
-    """For each text, whether it stands in a tweet, or eight words or East Asian letters in a row do.
+    """For each text, whether it stands in a tweet, or eight words or Chinese or Japanese letters in a row do.
 
     Shares nothing with the screen, since it is there to check on it.
     """
@@ -180,5 +180,5 @@ def _spaced(text: str) -> str:
 
 
 def _eights(text: str) -> Iterator[tuple[str, ...]]:
-    for words in (text.split(), *_EAST_ASIAN.findall(text)):
+    for words in (text.split(), *_UNSPACED.findall(text)):
         yield from (tuple(words[at : at + 8]) for at in range(len(words) - 7))

@@ -21,9 +21,9 @@ REPEATED_SHARE = 0.8
 
 Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked"]
 
-_EAST_ASIAN = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}"
-_UNSPACED = rf"{_EAST_ASIAN}\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}"
-_SPACED_LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]"
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+# Korean parts its words by spaces, and writes particles at their ends: a blocked word is found before one.
+_SPACED_LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}\p{{Hangul}}]]"
 _UNIT = regex.compile(rf"[{_UNSPACED}]|[[\p{{L}}\p{{N}}\p{{M}}']--[{_UNSPACED}]]+", regex.V1)
 _PART_OF_WORD = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]", regex.V1)
 _PART_WEIGHT = 0.5

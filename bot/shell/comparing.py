@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from bot.clock import SystemClock
 from bot.config import Settings
 from bot.errors import BadInput, TrainingError
 from bot.exports import note_export
-from bot.privacy import Privacy
-from bot.shell.accounts import Accounts
+from bot.intake import Account
+from bot.privacy import Privacy, one_account
 from bot.shell.console import status
 from bot.shell.training import counted
 from bot.tweets import cleaning, dataset
@@ -40,15 +41,18 @@ def check_preset(preset: Preset, folder: Path | None) -> None:
         raise BadInput("--preset huggingtweets and --out FOLDER go together: that recipe makes a model for a folder, and no character.")
 
 
-async def train_huggingtweets(settings: Settings, accounts: Accounts, *, base: str | None, seed: int, folder: Path) -> dict[str, Any]:
+async def train_huggingtweets(
+    settings: Settings, accounts: Sequence[Account], *, base: str | None, seed: int, folder: Path
+) -> dict[str, Any]:
     """Train it and write it into the folder; it becomes no character.
 
     Raises:
         MynahError: the file, the base or the folder cannot be used; nothing is left behind.
     """
-    ((handle, source),) = accounts.given if len(accounts.given) == 1 else (("", None),)
-    if source is None:
+    file = accounts[0].file
+    if len(accounts) > 1 or not isinstance(file, Path):
         raise BadInput("huggingtweets' recipe is for one account, and for a file: give one handle and --from FILE.")
+    handle = one_account(accounts[0].handle)
     from bot.lm import export, huggingtweets  # noqa: PLC0415 -- torch is needed by this and `export` only, and takes seconds
     from bot.tweets.files import read_source  # noqa: PLC0415 -- so are the readers' libraries
 
@@ -58,7 +62,7 @@ async def train_huggingtweets(settings: Settings, accounts: Accounts, *, base: s
     if (home / DATABASE).exists():
         await _check(home / DATABASE, handle)
         await asyncio.to_thread(note_export, home, handle, folder)  # so that it can be forgotten
-    _, tweets = read_source(source)
+    _, tweets = read_source(file)
     cleaned = cleaning.clean(tweets)
     dataset.check_size(cleaned.counts)
     split = dataset.split(dataset.newest(cleaned.kept), seed=seed)

@@ -2,55 +2,67 @@
 
 import asyncio
 import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from bot.app import App
-from bot.bases import choose_base, choose_multilingual
 from bot.config import Settings
 from bot.errors import NotFound, TrainingError
 from bot.executor import contract
-from bot.intake import Service
-from bot.shell.accounts import Accounts, Consent
+from bot.intake import Account
+from bot.questions import price
+from bot.shell.accounts import NO_TWEETS
 from bot.shell.console import agreed, called, out, status
 from bot.shell.opening import open_alone
-from bot.tweets.accounts import make_source
+from bot.tweets.accounts import Service
 from bot.tweets.cleaning import Counts
+from bot.tweets.language import name_of
+from bot.wording import times
 from storage.characters import SHELL
 from storage.corpora import Corpus
-from storage.jobs import Basis, Job, Training
+from storage.jobs import Job
+from storage.requests import Claim
+
+_ROWS = (("Tweets downloaded", "downloaded"), ("Retweets", "retweets"), ("Short tweets", "short"), ("Tweets kept", "kept"))
+"""Of the count table: what stands there, and the count's name."""
 
 
 async def train(
-    settings: Settings, accounts: Accounts, *, consent: Consent | None, base: str | None, seed: int, preset: str, yes: bool
+    settings: Settings,
+    accounts: Sequence[Account],
+    *,
+    source: Service | None,
+    consent: Claim | None,
+    base: str | None,
+    seed: int,
+    preset: str,
+    yes: bool,
 ) -> dict[str, Any]:
-    """Train a character and put it into the registry. `yes`: what it costs is agreed to.
+    """Train a character and put it into the registry.
+
+    Accounts without a file are read from `source`; `yes`: what that costs is agreed to.
 
     Raises:
         MynahError: the tweets or the base cannot be used, or may not; nothing is left behind.
     """
-    basis: Basis = consent.value if consent else "operator"
     async with open_alone(settings, instead="/train") as app:
-        base_folder, base_name = choose_base(base or settings.base_model, app.home)
         await app.runner.recover()
-        materials, source_path = accounts.materials(app.uploads)
-        await app.privacy.check([material.handle for material in materials])
-        if accounts.service is not None:
-            await _agree_to_cost(app, accounts.service, accounts.fetched, yes=yes)
-        training = Training(
-            handle=accounts.handle,
-            materials=materials,
-            source_path=source_path,
-            base=base_folder,
-            base_name=base_name,
-            seed=seed,
-            preset=preset,
-            multilingual=choose_multilingual(base or settings.base_model, settings.multilingual_base, app.home),
-        )
-        key = f"shell:{secrets.token_hex(8)}"
-        queued = await app.queue.enqueue(training, guild_id=SHELL, channel_id=0, user_id=0, dedupe_key=key, basis=basis)
+        async with app.intake.taken(accounts, service=source, preset=preset, base=base, seed=seed, bring=NO_TWEETS) as training:
+            cost = await app.intake.cost(training)
+            if cost is not None:
+                agreed(price(cost), yes=yes)
+            queued = await app.queue.enqueue(
+                training,
+                guild_id=SHELL,
+                channel_id=0,
+                user_id=0,
+                dedupe_key=f"shell:{secrets.token_hex(8)}",
+                basis=consent or "operator",
+            )
         if queued.joined:
             status.print(
                 f"Job {queued.job.id} was asked for before and goes on: from {queued.job.file_name}.", soft_wrap=True, markup=False
@@ -68,22 +80,6 @@ async def train(
         return await _made(app, job)
 
 
-async def _agree_to_cost(app: App, service: Service, accounts: int, *, yes: bool) -> None:
-    """See that the source may be asked, and what it charges, which is the operator's money, before it is spent."""
-    source = make_source(service, app.settings, clock=app.clock)
-    await source.close()
-    if service != "x":
-        return
-    posts = accounts * source.depth
-    await app.spending.check(posts, accounts=accounts)
-    cost = await app.spending.estimate(posts, accounts=accounts)
-    agreed(
-        f"X charges up to ${cost.usd:,.2f} for up to {posts:,} posts; "
-        f"${cost.left_usd:,.2f} of this month's ${cost.budget_usd:,.2f} are left.",
-        yes=yes,
-    )
-
-
 async def _made(app: App, job: Job) -> dict[str, Any]:
     info = await app.characters.info(SHELL, job.handle)
     if info.model is None or info.corpus is None:
@@ -95,6 +91,7 @@ async def _made(app: App, job: Job) -> dict[str, Any]:
         "base": info.model.base_name,
         "language": info.corpus.language,
         **counted(info.corpus),
+        "accounts": [asdict(share) for share in info.corpus.shares],
         "heldout_loss": {"base": info.model.heldout_base, "model": info.model.heldout_model},
         "seconds": round(info.model.seconds, 1),
         "path": str(app.characters.folder(info.model)),
@@ -135,14 +132,16 @@ async def _run_with_bar(app: App, job: Job) -> Job:
 
 
 def show_trained(result: dict[str, Any]) -> None:
-    """The count table, the losses and where the model lies."""
+    """The count table with a column for each account, the losses and where the model lies."""
     version = f"version {result['model_version']}" if result["model_version"] else "huggingtweets' recipe"
     whose = called(result["character"])
-    table = Table("Data", whose, title=f"{whose}, {version}, on {result['base']}")
-    counts = result["counts"]
-    rows = (("Tweets downloaded", "downloaded"), ("Retweets", "retweets"), ("Short tweets", "short"), ("Tweets kept", "kept"))
-    for title, name in rows:
-        table.add_row(title, f"{counts[name]:,}")
+    accounts = result.get("accounts") or [{"handle": result["character"], **result["counts"]}]
+    table = Table("Data", *(called(account["handle"]) for account in accounts), title=f"{whose}, {version}, on {result['base']}")
+    for title, name in _ROWS:
+        table.add_row(title, *(f"{account[name]:,}" for account in accounts))
+    if len(accounts) > 1:
+        table.add_row("Language", *(name_of(account["language"]) if account["language"] else "not plain" for account in accounts))
+        table.add_row("Taught in an epoch", *(times(account["repeats"]) for account in accounts))
     out.print(table)
     repeats, cut = result["within_kept"]["duplicates"], result["within_kept"]["cut"]
     if repeats or cut:

@@ -1,5 +1,7 @@
 """The sources that can be asked for an account's posts, by name, as far as the operator lets them be asked."""
 
+from typing import Literal
+
 import aiohttp
 
 from bot.clock import Clock
@@ -10,7 +12,9 @@ from bot.tweets.mastodon import Mastodon
 from bot.tweets.source import Source
 from bot.tweets.x import X
 
-NAMES = ("x", "bluesky", "mastodon")
+Service = Literal["x", "bluesky", "mastodon"]
+SERVICES: dict[Service, str] = {"x": "X", "bluesky": "Bluesky", "mastodon": "Mastodon"}
+"""Where tweets can be read from, and what people call it."""
 _ARCHIVE = "give the account's X archive instead"
 _EXPORT = "give the outbox.json of the account's export instead"
 
@@ -19,7 +23,7 @@ def make_source(name: str, settings: Settings, *, clock: Clock, connector: aioht
     """The source of this name; nothing is asked yet, and no large library imported.
 
     Args:
-        name: one of NAMES.
+        name: one of SERVICES.
         settings: what the operator allows.
         clock: tells whether a limit ends in the time to come.
         connector: the way to its servers, taken over by the source; None: an ordinary one.
@@ -36,7 +40,8 @@ def make_source(name: str, settings: Settings, *, clock: Clock, connector: aioht
         case "mastodon":
             return _mastodon(settings, clock, connector)
         case _:
-            raise BadInput(f"There is no source {name!r}: choose {', '.join(NAMES[:-1])} or {NAMES[-1]}, or give a file.")
+            *others, last = SERVICES
+            raise BadInput(f"There is no source {name!r}: choose {', '.join(others)} or {last}, or give a file.")
 
 
 def _x(settings: Settings, clock: Clock, connector: aiohttp.BaseConnector | None) -> Source:

@@ -9,8 +9,8 @@ no manifest names the account.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.errors import BrokenArchive
@@ -42,6 +42,8 @@ class Layout:
     notes: tuple[str, ...] = ()
     table: str | None = None
     """`tweets.csv`, where there is nothing better."""
+    listed: tuple[str, ...] = ()
+    """What the manifest names as files of tweets, there or not."""
 
 
 def read_archive(path: Path, name: str) -> tuple[Profile, Iterator[Tweet]]:
@@ -53,7 +55,8 @@ def read_archive(path: Path, name: str) -> tuple[Profile, Iterator[Tweet]]:
     with Members(path, name) as members:
         layout = find_layout(members)
         profile = _profile(members, layout.root)
-    return profile, _tweets(path, name, layout, (profile.handle or "").lower())
+        missing = _missing(members, layout.listed)
+    return replace(profile, note=missing), _tweets(path, name, layout, (profile.handle or "").lower())
 
 
 def find_layout(members: Members) -> Layout:
@@ -71,7 +74,8 @@ def find_layout(members: Members) -> Layout:
     roots = manifests | {_root(match) for match in found}
     if roots:
         root = _only_root(members, roots)
-        return Layout(root, _tweet_parts(members, root, found), _in_order(found, "note-tweet"))
+        listed = tuple(dict.fromkeys(_listed(members, root)))
+        return Layout(root, _tweet_parts(members, listed, found), _in_order(found, "note-tweet"), listed=listed)
     tables = {match["root"]: name for name in members.names if (match := _TABLE.fullmatch(name))}
     root = _only_root(members, set(tables))
     return Layout(root, table=tables[root])
@@ -95,17 +99,29 @@ def _root(match: re.Match[str]) -> str:
     return match["folder"].removesuffix("data/")
 
 
-def _tweet_parts(members: Members, root: str, found: Iterable[re.Match[str]]) -> tuple[str, ...]:
+def _tweet_parts(members: Members, listed: Sequence[str], found: Iterable[re.Match[str]]) -> tuple[str, ...]:
     """What the manifest lists and the zip has, and then what is there by name."""
     found = list(found)
     named = _in_order(found, "tweets") or _in_order(found, "tweet")
     there = set(members.names)
-    parts = tuple(dict.fromkeys([*(name for name in _listed(members, root) if name in there), *named]))
+    parts = tuple(dict.fromkeys([*(name for name in listed if name in there), *named]))
     if not parts:
         raise BrokenArchive(
             f"{members.name} holds no tweets: the files that its manifest names are missing; download the archive again from X."
         )
     return parts
+
+
+def _missing(members: Members, listed: Sequence[str]) -> str | None:
+    """A sentence where the manifest names files of tweets that the zip has not."""
+    there = set(members.names)
+    found = sum(name in there for name in listed)
+    if found == len(listed):
+        return None
+    return (
+        f"{members.name} holds {found:,} of the {len(listed):,} files of tweets that its manifest names, so tweets are missing: "
+        "download the archive again from X to have them all."
+    )
 
 
 def _in_order(found: Iterable[re.Match[str]], kind: str) -> tuple[str, ...]:

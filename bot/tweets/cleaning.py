@@ -109,7 +109,7 @@ class _Tally:
         if is_retweet(tweet):
             self._retweets += 1
             return
-        text, is_cut = clean_text(tweet.text, truncated=tweet.truncated, language=self._language)
+        text, is_cut = clean_text(tweet.text, truncated=tweet.truncated, whole=tweet.whole, language=self._language)
         if not text:
             self._short += 1
             return
@@ -136,9 +136,13 @@ class _Tally:
         return Cleaned(counts, self._newest.chosen(), self._first_at, self._last_at)
 
 
-def clean_text(text: str, *, truncated: bool = False, language: str | None = None) -> tuple[str, bool]:
-    """The text as it is taught, empty when it is short, and whether the API cut its end off. `language`: of the account, where known."""
-    text, cut = mend_cut(drop_invisible(unescape(text)), truncated=truncated)
+def clean_text(text: str, *, truncated: bool = False, whole: bool = False, language: str | None = None) -> tuple[str, bool]:
+    """The text as it is taught, empty when it is short, and whether the API cut its end off.
+
+    `whole`: it is known to have cut nothing; `language`: of the account, where known.
+    """
+    text = drop_invisible(unescape(text))
+    text, cut = (text, False) if whole else mend_cut(text, truncated=truncated)
     if is_short(text, language):
         return "", cut
     text = one_line(remove_links(text))

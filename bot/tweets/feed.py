@@ -62,7 +62,7 @@ def _entry(item: object, did: str) -> _Entry | None:
         return _Entry(Tweet("", key, reposted, is_retweet=True), reposted, is_pinned=False, is_shown=True)
     text = _text(record.get("text"))
     shown = len(text) <= MAX_TWEET_CHARACTERS and not labels(_get(record.get("labels"), "values")) | labels(post.get("labels"))
-    tweet = Tweet(as_x_writes(with_links(text, record.get("facets"))) if shown else "", _key(post.get("uri")), posted)
+    tweet = Tweet(as_x_writes(with_links(text, record.get("facets"))) if shown else "", _key(post.get("uri")), posted, whole=True)
     return _Entry(tweet, posted, is_pinned=kind == _PIN, is_shown=shown)
 
 

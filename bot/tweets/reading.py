@@ -17,7 +17,10 @@ PIECE_BYTES = 1 << 20
 MAX_LINE_CHARACTERS = 4_000_000
 """A line of JSON with everything that the API tells about one tweet is some 30,000."""
 
-NEXT_STEP = "give the X archive zip, its tweets.js, JSON lines, CSV, or a .txt with one tweet per line."
+NEXT_STEP = (
+    "give the X archive zip, its tweets.js, the export of a Mastodon account or its outbox.json, JSON lines, CSV, or a .txt with one tweet "
+    "per line."
+)
 """How a sentence about a wrong file ends."""
 
 # UTF-32 first: its mark begins with that of UTF-16.

@@ -55,6 +55,7 @@ def to_tweet(record: Mapping[str, object], where: str) -> Tweet:
         created_at=parse_time(time),
         is_retweet=_is_true(record.get("is_retweet")) or any(_is_given(record.get(field)) for field in _RETWEETED_FIELDS),
         truncated=_is_true(record.get("truncated")),
+        whole=_is_true(record.get("whole")),
     )
 
 

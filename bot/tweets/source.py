@@ -19,6 +19,8 @@ class Profile:
     """The account's picture, at the source."""
     posts: int | None = None
     """How many it has written, as the source counts."""
+    note: str | None = None
+    """A sentence that people should read, where the source is not all that it says it is."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Tweet:
     """Somebody else's words."""
     truncated: bool = False
     """The source says that the API cut it short."""
+    whole: bool = False
+    """The source cuts nothing: a … at the end is the writer's own."""
 
 
 @dataclass(frozen=True)

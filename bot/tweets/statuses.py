@@ -32,7 +32,7 @@ def own_tweet(content: str, *, warning: object, key: str | None, time: str, emoj
     if isinstance(warning, str) and warning.strip():
         return None
     text = as_x_writes(to_text(content, emoji=emoji), is_reply=is_reply)
-    return Tweet(text, key, parse_time(time)) if len(text) <= MAX_TWEET_CHARACTERS else None
+    return Tweet(text, key, parse_time(time), whole=True) if len(text) <= MAX_TWEET_CHARACTERS else None
 
 
 def name_of(account: Item) -> str | None:

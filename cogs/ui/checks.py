@@ -49,9 +49,14 @@ def writable(channel: discord.TextChannel) -> None:
     Raises:
         NotAllowed: it may not.
     """
-    given = channel.permissions_for(channel.guild.me)
-    if not (given.view_channel and given.send_messages):
+    if not may_write(channel):
         raise NotAllowed(f"Mynah may not write in <#{channel.id}>: give it View Channel and Send Messages there first.")
+
+
+def may_write(channel: discord.abc.GuildChannel) -> bool:
+    """Whether Mynah may."""
+    given = channel.permissions_for(channel.guild.me)
+    return given.view_channel and given.send_messages
 
 
 def owner_or_manager(interaction: Interaction, owner_id: int) -> None:

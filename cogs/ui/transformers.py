@@ -7,8 +7,8 @@ from discord.app_commands import Choice
 
 from bot.client import Interaction, MynahBot
 from bot.handles import normalise
-from bot.intake import SERVICES, Service
 from bot.questions import CLAIMS
+from bot.tweets.accounts import SERVICES, Service
 from bot.when import parse_quiet, parse_when
 from cogs.ui import zones
 from storage.requests import Claim

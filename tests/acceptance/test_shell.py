@@ -131,15 +131,17 @@ def test_what_x_charges_is_said_before_it_is_spent(budget: str, part: str, tmp_p
 
 
 def test_a_mash_up_learns_from_two_files_and_what_entitles_to_it_is_recorded(tmp_path: Path) -> None:
-    lines = some_tweets(110).splitlines(keepends=True)
-    (tmp_path / "wren.jsonl").write_bytes(b"".join(lines[:60]))
-    (tmp_path / "heron.jsonl").write_bytes(b"".join(lines[60:]))
+    lines = some_tweets(160).splitlines(keepends=True)
+    (tmp_path / "wren.jsonl").write_bytes(b"".join(lines[:100]))
+    (tmp_path / "heron.jsonl").write_bytes(b"".join(lines[100:]))
     arguments = ("--from", str(tmp_path / "wren.jsonl"), "--from", str(tmp_path / "heron.jsonl"), "--consent", "public", "--preset", "fast")
     done = mynah("train", "@wren", "@heron", *arguments, "--json", home=tmp_path / "data", OMP_NUM_THREADS="1")
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert (printed["character"], printed["handles"]) == ("heron+wren", ["heron", "wren"])
-    assert printed["counts"]["downloaded"] == 110
+    assert printed["counts"]["downloaded"] == 160
+    accounts = [(account["handle"], account["downloaded"], account["repeats"]) for account in printed["accounts"]]
+    assert sorted(accounts) == [("heron", 60, 2), ("wren", 100, 1)]
     assert "answer for it" not in done.stderr
     given = rows(tmp_path / "data", "SELECT handle, basis FROM consents ORDER BY handle")
     assert given == [("heron", "public"), ("wren", "public")]

@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -12,7 +12,6 @@ from bot.config import Settings
 from bot.localdiscord import File, Message, Permissions
 from bot.localdiscord.objects import Channel
 from bot.requests import Requests
-from cogs.train import Train
 from storage.privacy import Consent
 from storage.spending import SpendingStore
 from tests.clock import ManualClock
@@ -122,9 +121,7 @@ async def test_an_archive_without_an_account_is_refused(town: Town) -> None:
 async def test_a_service_that_the_operator_does_not_let_be_asked(
     town: Town, monkeypatch: pytest.MonkeyPatch, service: str, part: str
 ) -> None:
-    monkeypatch.setattr(
-        cast("Train", town.bot.get_cog("Train")).intake, "_settings", Settings(_env_file=None, x_enabled="i-have-read-the-terms")
-    )
+    monkeypatch.setattr(town.app.intake, "_settings", Settings(_env_file=None, x_enabled="i-have-read-the-terms"))
     assert part in await said(await town.alice.slash("train", {"handle": "heron", "source": service}, channel=town.channel))
     assert not await town.app.queue.list(town.guild.id)
 

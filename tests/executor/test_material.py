@@ -109,11 +109,21 @@ def test_ones_own_archive_is_taken_however_it_is_written(tmp_path: Path) -> None
 @pytest.mark.parametrize("basis", ["own", "agreed", "public", "operator"])
 def test_an_archive_of_somebody_who_has_opted_out_is_refused_whatever_it_is_called(tmp_path: Path, basis: str) -> None:
     source = archive(tmp_path, "wren", named="Robin", basis=basis)
-    out = spec(source, opted_out=(digest("heron", SALT), digest("robin", SALT)), salt=SALT)
+    out = spec(source, opted_out=(digest("heron", SALT), digest("robin", SALT)), salts=("older", SALT))
     corpus = io.StringIO()
     with pytest.raises(NotAllowed, match="@robin, whose owner has opted out"):
         MaterialReader(out, corpus, lambda _: None).read()
     assert not corpus.getvalue(), "nothing of it was read"
+
+
+def test_a_zip_that_lacks_a_part_is_learnt_from_and_the_card_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "upload"
+    texts = [f"{TEXTS['en'].format(n=n)} {'very ' * 5}" for n in range(120)]
+    manifest = manifest_js("data/tweets.js", "data/tweets-part1.js", "data/tweets-part2.js")
+    path.write_bytes(zipped({"data/manifest.js": manifest, "data/tweets.js": tweets_js(tweet(text, n) for n, text in enumerate(texts))}))
+    material, _ = read(spec(SpecSource("wren", str(path), "twitter.zip", "own")))
+    assert material.counts.kept == 120
+    assert material.notes[0].startswith("twitter.zip holds 1 of the 3 files of tweets that its manifest names")
 
 
 def test_a_file_that_names_nobody_is_taken_as_it_was_given(tmp_path: Path) -> None:

@@ -72,6 +72,17 @@ def test_eight_letters_in_a_row_are_a_copy_where_words_are_not_spaced() -> None:
     assert reason("ฉันชอบกาแฟและขนมปังมากกว่าชา ฝนตกหนักมาก") is None, "twelve letters of Thai are four words"
 
 
+def test_korean_is_counted_by_its_words() -> None:
+    tweet = "어제 저녁에 강가에서 만난 사람은 오늘도 같은 자리에서 조용히 책을 읽고 있었다"
+    screen = Screen([tweet], blocked=["비밀"])
+    own = "우리는 내일 시장에서 사과와 배를 조금씩 사고 빵집까지 천천히 걸어가 볼까"
+    assert screen.check(f"{own} 어제 저녁에 강가에서 만난").ok, "twelve letters are four words"
+    assert screen.check(f"{own} {' '.join(tweet.split()[:7])}").ok
+    assert screen.check(f"{own} {' '.join(tweet.split()[:8])}").reason == "copy"
+    assert screen.check(tweet).reason == "copy"
+    assert screen.check(f"{own} 비밀은 없다").reason == "blocked", "a particle hides no word"
+
+
 def test_a_bare_sign_is_a_word_of_a_run() -> None:
     tweet = "Bread & salt & rain & soup & more were had by all of us in the old harbour town last night"
     assert Screen([tweet]).check("Salt & rain & soup & more were sung of at length while nobody was listening").reason == "copy"

@@ -12,11 +12,14 @@ from pydantic import SecretStr
 from rich.console import Console
 
 import bot.app
+import bot.intake
 from bot.backups import DATABASE
 from bot.config import Settings
-from bot.errors import BadInput, Missing, NotAllowed, RateLimited, TrainingError
+from bot.errors import BadInput, Missing, NotAllowed, RateLimited, Spent, TrainingError
 from bot.shell import console, privacy, training
-from bot.shell.accounts import Consent, Source, read_accounts
+from bot.shell.accounts import read_accounts
+from bot.tweets.accounts import Service
+from storage.requests import Claim
 from tests.contracts.fake_executor import FakeExecutor
 from tests.fake_source import FakeSource, posts
 
@@ -31,7 +34,7 @@ class Shell:
         self.source, self.executor = FakeSource(posts(25)), FakeExecutor()
         self.made: list[str] = []
         self.errors = io.StringIO()
-        for module in (bot.app, training):
+        for module in (bot.app, bot.intake):
             monkeypatch.setattr(module, "make_source", self._make)
         monkeypatch.setattr(bot.app, "make_executor", lambda _: self.executor)
         self.sits_there(monkeypatch, answers=None)
@@ -47,14 +50,21 @@ class Shell:
         self.made.append(name)
         return self.source
 
-    async def train(self, *, source: Source = Source.X, consent: Consent | None = Consent.OWN, yes: bool = True) -> dict[str, Any]:
+    async def train(
+        self, *, source: Service = "x", consent: Claim | None = "own", yes: bool = True, budget: float = 20.0
+    ) -> dict[str, Any]:
         # A closed executor starts nothing.
         self.executor.closed = False
         settings = Settings(
-            _env_file=None, mynah_home=self.home, x_enabled="i-have-read-the-terms", x_bearer_token=SecretStr("made-up"), base_model="nano"
+            _env_file=None,
+            mynah_home=self.home,
+            x_enabled="i-have-read-the-terms",
+            x_bearer_token=SecretStr("made-up"),
+            x_monthly_budget=budget,
+            base_model="nano",
         )
-        wanted = read_accounts(["@Heron"], [], source)
-        return await training.train(settings, wanted, consent=consent, base=None, seed=1, preset="default", yes=yes)
+        wanted = read_accounts(["@Heron"], [])
+        return await training.train(settings, wanted, source=source, consent=consent, base=None, seed=1, preset="default", yes=yes)
 
     def rows(self, sql: str) -> list[Any]:
         with closing(sqlite3.connect(self.home / DATABASE)) as connection:
@@ -94,8 +104,28 @@ async def test_where_nobody_can_be_asked_nothing_is_spent(shell: Shell) -> None:
     assert shell.source.requests == 0
 
 
+async def test_of_a_small_budget_as_much_is_read_as_there_is_to_read(shell: Shell) -> None:
+    shell.source.profile_posts = 25
+    assert (await shell.train(budget=1.0))["model_version"] == 1
+    assert "$1.00 of this month's $1.00 are left. It is refused when there are more posts" in shell.errors.getvalue()
+
+
+async def test_more_posts_than_the_budget_pays_for_are_refused_once_they_are_counted(shell: Shell) -> None:
+    shell.source.profile_posts = 500
+    with pytest.raises(TrainingError, match=r"Reading 500 posts at X would cost up to \$2\.50"):
+        await shell.train(budget=1.0)
+    assert not shell.source.asked
+
+
+async def test_what_cannot_even_be_looked_up_is_refused_before_it_is_asked(shell: Shell) -> None:
+    with pytest.raises(Spent, match=r"\$0\.00 of this month's \$0\.00"):
+        await shell.train(budget=0.0)
+    assert shell.source.requests == 0
+    assert shell.rows("SELECT count(*) FROM jobs") == [(0,)]
+
+
 async def test_what_costs_nothing_is_not_asked(shell: Shell) -> None:
-    assert (await shell.train(source=Source.BLUESKY, yes=False))["model_version"] == 1
+    assert (await shell.train(source="bluesky", yes=False))["model_version"] == 1
     assert "$" not in shell.errors.getvalue()
 
 

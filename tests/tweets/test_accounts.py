@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from bot.clock import SystemClock
 from bot.config import Settings
 from bot.errors import BadInput, NoAccess
-from bot.tweets.accounts import NAMES, make_source
+from bot.tweets.accounts import SERVICES, make_source
 from bot.tweets.bluesky import Bluesky
 from bot.tweets.mastodon import Mastodon
 from bot.tweets.x import X
@@ -45,4 +45,4 @@ def test_what_the_operator_has_not_allowed_is_refused_with_the_next_step(name: s
 def test_an_unknown_source(name: str) -> None:
     with pytest.raises(BadInput, match="choose x, bluesky or mastodon"):
         make_source(name, ON, clock=SystemClock())
-    assert set(NAMES) == {"x", "bluesky", "mastodon"}
+    assert set(SERVICES) == {"x", "bluesky", "mastodon"}

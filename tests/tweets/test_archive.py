@@ -54,12 +54,16 @@ def test_manifest_may_list_what_is_not_there_and_forget_what_is(tmp_path: Path) 
         "data/tweets.js": tweets_js([tweet(PLAIN[0])]),
         "data/tweets-part1.js": tweets_js([tweet(PLAIN[1])], part=1),
     }
-    assert texts(tmp_path, files) == list(PLAIN[:2])
+    profile, tweets = read(tmp_path, files)
+    assert [one.text for one in tweets] == list(PLAIN[:2])
+    assert (profile.note or "").startswith("archive.zip holds 1 of the 2 files of tweets that its manifest names, so tweets are missing:")
 
 
 def test_manifest_names_a_part_that_no_rule_would_guess(tmp_path: Path) -> None:
     files = {"data/manifest.js": manifest_js("data/tweets.of.2023.js"), "data/tweets.of.2023.js": tweets_js([tweet(PLAIN[0])])}
-    assert texts(tmp_path, files) == [PLAIN[0]]
+    profile, tweets = read(tmp_path, files)
+    assert [one.text for one in tweets] == [PLAIN[0]]
+    assert profile.note is None
 
 
 def test_all_parts_missing(tmp_path: Path) -> None:

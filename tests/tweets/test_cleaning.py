@@ -119,6 +119,14 @@ def test_cut_by_the_api(text: str, truncated: bool, left: str | None) -> None:
     assert mend_cut(text, truncated=truncated) == ((text, False) if left is None else (left, True))
 
 
+def test_what_a_source_gives_whole_keeps_its_own_dots() -> None:
+    text = f"{'so it goes on for a while ' * 5}and so on…"
+    assert 136 <= len(text) <= 150
+    assert clean([Tweet(text)]).kept[0].cut
+    [kept] = clean([Tweet(text, whole=True)]).kept
+    assert (kept.text, kept.cut) == (text, False)
+
+
 def test_cut_text_ends_without_its_dots() -> None:
     assert clean_text(f"so it goes on… and on and on… {A}", truncated=True) == ("so it goes on… and on and", True)
     assert clean_text(f"so it goes on… on… {A}", truncated=True) == ("so it goes on", True)
