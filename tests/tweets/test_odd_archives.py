@@ -59,7 +59,7 @@ def test_a_broken_handle_is_compared_with_those_that_opted_out(tmp_path: Path) -
     files: Files = {"data/tweets.js": tweets_js([tweet(PLAIN[0])]), "data/manifest.js": escaped(manifest_js(handle="wren\ud83d"))}
     path.write_bytes(zipped(files))
     spec = TrainSpec(
-        1, 1, "wren", (SpecSource("wren", str(path), path.name, "own"),), "nano", "nano", seed=1, opted_out=("0" * 64,), salt="s"
+        1, 1, "wren", (SpecSource("wren", str(path), path.name, "own"),), "nano", "nano", seed=1, opted_out=("0" * 64,), salts=("s",)
     )
     with (tmp_path / "corpus").open("w", encoding="utf-8") as corpus, pytest.raises(SourceError, match="6,000"):
         MaterialReader(spec, corpus, lambda _: None).read()
