@@ -216,5 +216,5 @@ def forget(handle: OfAccount, *, yes: Yes = False, as_json: AsJson = False) -> N
 
 
 def main() -> None:
-    """Entry point."""
+    """Do what the command line says."""
     app()

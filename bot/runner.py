@@ -31,6 +31,11 @@ WAIT = timedelta(minutes=5)
 """After so long a job that waits is tried again, unless it was told until when: one that waits for room on the disk, or for a cluster."""
 _NAP_S = 30.0
 _LEAST_STEP = 0.01
+_MOST_DEATHS = 5
+"""So often the bot may end while it prepares one training or takes its result; one that is killed at random does so now and then."""
+_DIED = "bot died"
+"""In a job's history: the bot ended while it had the job in its own hands, and no worker had it."""
+_POISON = f"Mynah itself ended {_MOST_DEATHS} times while it prepared this training or took its result. It is not tried again: see its log."
 _NO_SPACE = Outcome("no_space", None, "The disk is full: free some space, and the training goes on by itself.")
 
 log = structlog.get_logger("mynah.runner")
@@ -80,7 +85,9 @@ class JobRunner:
     async def recover(self) -> None:
         """At the start: take over the jobs that a bot which is gone was running, and remove what belongs to nothing."""
         for job in await self._jobs.orphans(self._database.boot_id):
-            if await self._executor.attach(self._registry.attempt(job)):
+            if await self._is_poison(job):
+                await self._end(job, "failed", _POISON)
+            elif await self._executor.attach(self._registry.attempt(job)):
                 await self._adopt(job)
             else:
                 await self._back(job, "given back", "Mynah was restarted; the training goes on where it was.", charge=False)
@@ -140,6 +147,15 @@ class JobRunner:
         with suppress(StorageProblem):  # then the next start finds them as after a crash
             for job in await self._jobs.in_state("running"):
                 await self._back(job, "given back", None, charge=False)
+
+    async def _is_poison(self, job: Job) -> bool:
+        """Whether the bot that is gone was one too many to end over it. While its worker is at work, an end says nothing about the job."""
+        folder = self._registry.attempt(job).folder
+        if (folder / files.SPEC).exists() and files.read_result(folder) is None:
+            return False
+        async with self._database.transaction() as tx:
+            await self._jobs.record(tx, job.id, _DIED, f"attempt {job.attempt}", self._clock.now())
+        return sum(event.event == _DIED for event in await self._jobs.events(job.id)) >= _MOST_DEATHS
 
     async def _gather(self) -> None:
         """Take up again what ran when the database could not be used, and this ended for it."""

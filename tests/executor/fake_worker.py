@@ -1,5 +1,7 @@
 """A worker that does as `spec.recipe["do"]` says, with real processes and signals, and without a model.
 
+Where a runner wrote the spec, whose recipe has no such word, it does as its first source says, which is such a recipe then.
+
 Run it as the real one: `python -m tests.executor.fake_worker <attempt folder>`.
 """
 
@@ -13,8 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bot.executor import files
-from bot.executor.contract import FAILED, FENCED, NO_SPACE, OK, PREEMPTED, REFUSED, Progress, Result, TrainSpec
+from bot.executor.contract import FAILED, FENCED, NO_SPACE, OK, PREEMPTED, REFUSED, Attempt, Progress, Result, TrainSpec
 from bot.executor.fence import Fence, Superseded
+from tests.contracts.fake_executor import work
 
 STEPS = 40
 
@@ -25,6 +28,7 @@ class Worker:
     def __init__(self, folder: Path) -> None:
         self.folder, self.job = folder, folder.parent
         self.spec: TrainSpec = files.read_spec(folder)
+        self.recipe = self.spec.recipe if "do" in self.spec.recipe else json.loads(Path(self.spec.sources[0].path).read_text())
         self.asked_to_stop = False
         self.step = self.job / "checkpoints" / "step"
         with (self.job / "pids").open("a") as pids:
@@ -35,8 +39,7 @@ class Worker:
             file.write(json.dumps(asdict(Progress("training", fraction))) + "\n")
 
     def finish(self) -> int:
-        (self.folder / files.MODEL).mkdir(exist_ok=True)
-        files.write_result(self.folder, Result(steps=STEPS))
+        work(Attempt(self.spec.job, self.spec.attempt, self.folder))
         return OK
 
     def succeed(self) -> int:
@@ -87,7 +90,7 @@ class Worker:
                 return PREEMPTED
             self.step.write_text(str(step))
             self.tell(step / STEPS)
-            time.sleep(float(self.spec.recipe.get("step_s", 0.01)))
+            time.sleep(float(self.recipe.get("step_s", 0.01)))
         return self.finish()
 
     def raise_a_family(self) -> int:
@@ -121,4 +124,4 @@ class Worker:
 
 if __name__ == "__main__":
     worker = Worker(Path(sys.argv[1]))
-    sys.exit(getattr(worker, worker.spec.recipe["do"])())
+    sys.exit(getattr(worker, worker.recipe["do"])())

@@ -1,6 +1,6 @@
 """Keeps what the Ray tests start: it runs commands, and when its standard input ends it kills everything that came of them.
 
-    python -m tests.executor.keeper <folder of its own, removed at the end>
+    python -m tests.executor.keeper <folder of its own, removed at the end> [a command, as JSON, that is run at the end]...
 
 One line in, a command as JSON; one line out, its exit code and output. It also clears up when pytest itself was killed: whatever it
 started stays below it in the tree of processes, also when a parent in between has ended.
@@ -46,6 +46,8 @@ def main() -> None:
             run(line, folder / "command.log")
     finally:
         kill_all()
+        for command in sys.argv[2:]:
+            subprocess.run(json.loads(command), stdin=subprocess.DEVNULL, capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
 
 
