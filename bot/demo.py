@@ -107,7 +107,8 @@ async def _bot(stage: Stage, home: Path) -> AsyncIterator[asyncio.subprocess.Pro
         if process.returncode is None:
             process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), 30)
+                async with asyncio.timeout(30):
+                    await process.wait()
             except TimeoutError:
                 process.kill()
                 await process.wait()

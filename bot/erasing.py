@@ -4,6 +4,7 @@ A message that is gone already is as good. One that the bot may not delete, or w
 """
 
 import asyncio
+from contextlib import suppress
 from typing import Protocol
 
 import structlog
@@ -55,10 +56,9 @@ class Eraser:
         while True:
             self._wake.clear()
             await self.work()
-            try:
-                await asyncio.wait_for(self._wake.wait(), LOOK_S)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):  # wait_for of Python 3.11 can miss that it was cancelled
+                    await self._wake.wait()
 
     async def work(self) -> None:
         """Delete until nothing is due."""

@@ -149,9 +149,13 @@ class JobRunner:
                 await self._back(job, "given back", None, charge=False)
 
     async def _is_poison(self, job: Job) -> bool:
-        """Whether the bot that is gone was one too many to end over it. While its worker is at work, an end says nothing about the job."""
+        """Whether the bot that is gone was one too many to end over it.
+
+        While its tweets are fetched or its worker is at work, which takes long, an end says nothing about the job.
+        """
         folder = self._registry.attempt(job).folder
-        if (folder / files.SPEC).exists() and files.read_result(folder) is None:
+        is_fetched = all(material.source == "file" or job.path_of(material).exists() for material in job.materials)
+        if not is_fetched or ((folder / files.SPEC).exists() and files.read_result(folder) is None):
             return False
         async with self._database.transaction() as tx:
             await self._jobs.record(tx, job.id, _DIED, f"attempt {job.attempt}", self._clock.now())
@@ -197,10 +201,9 @@ class JobRunner:
                 await self._back(job, "queued", job.reason, charge=False)
 
     async def _nap(self) -> None:
-        try:
-            await asyncio.wait_for(self._queue.wake.wait(), _NAP_S)
-        except TimeoutError:
-            return  # time to look at the waiting jobs
+        with suppress(TimeoutError):  # then it is time to look at the waiting jobs
+            async with asyncio.timeout(_NAP_S):
+                await self._queue.wake.wait()
 
     async def _work(self, job: Job, *, begin: bool) -> None:
         """One attempt, from its start or from where it was found, to what became of it."""

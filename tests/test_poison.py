@@ -41,6 +41,7 @@ def test_a_job_over_which_the_bot_dies_is_given_up(tmp_path: Path, when: str) ->
     assert other[0] == "succeeded"
 
 
-def test_while_a_worker_is_at_work_no_end_of_the_bot_counts_against_the_job(tmp_path: Path) -> None:
-    assert deaths(tmp_path, "training") == HARMLESS_DEATHS
+@pytest.mark.parametrize("when", ["fetching", "training"])
+def test_while_tweets_are_fetched_or_a_worker_is_at_work_no_end_of_the_bot_counts_against_the_job(tmp_path: Path, when: str) -> None:
+    assert deaths(tmp_path, when) == HARMLESS_DEATHS
     assert [job[:2] for job in jobs(tmp_path)] == [("succeeded", 0)] * 2

@@ -241,7 +241,8 @@ class _Followed:
                 return await self._shut_out()
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._poll_s)
+                async with asyncio.timeout(self._poll_s):
+                    await self._wake.wait()
 
     def _check(self, job: RayJob) -> None:
         """The cluster answers and it has not ended: does it wait, or move?"""
