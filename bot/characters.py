@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from bot import messages
+from bot import cards, messages
 from bot.clock import Clock
 from bot.errors import BadInput, MynahError, NotAllowed, NotFound
 from bot.executor.generator import Generator, SayRequest, Spoken
@@ -316,7 +316,7 @@ class Characters:
                 await self._posts.mark_failed(tx, post.id, "The job it tells of is gone.")
                 return None
             if model and character and corpus:
-                message = messages.trained(job, character, model, corpus, samples=model.samples, warning=corpus.warning)
+                message = cards.trained(job, character, model, corpus, samples=model.samples, warning=corpus.warning)
             else:
                 message = messages.failed(job)
             await self._posts.fill(

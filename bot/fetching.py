@@ -27,7 +27,8 @@ from bot.spending import PAID, Spending
 from bot.tweets.journal import Journal
 from bot.tweets.source import Page, Profile, Source
 from storage.database import Database
-from storage.jobs import Job, JobStore, Material
+from storage.jobs import Job, JobStore
+from storage.trainings import Material
 
 TRIES = 12
 """So often in a row a source may ask to be left alone, or not answer. Without a time of its own that is about six hours."""

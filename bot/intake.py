@@ -16,7 +16,7 @@ from bot.spending import Cost, Spending
 from bot.tweets.accounts import SERVICES, Service, make_source
 from bot.tweets.x import X
 from bot.uploads import Uploads
-from storage.jobs import Material, Training
+from storage.trainings import Material, Training
 
 ALL_OF_THEM = (
     "Mynah needs the tweets themselves. X gives a person their own: Settings → Your account → Download an archive of your data. "

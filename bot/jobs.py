@@ -14,7 +14,8 @@ from bot.privacy import Privacy
 from bot.registry import Registry
 from storage.characters import SHELL
 from storage.database import Database
-from storage.jobs import Basis, Job, JobStore, Training
+from storage.jobs import Job, JobStore
+from storage.trainings import Basis, Training
 
 
 @dataclass(frozen=True)

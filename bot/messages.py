@@ -8,16 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from bot.tweets.language import name_of
-from bot.wording import bar, called, duration, fitted, moment, ordinal, persona_name, picture, plain, times, tweeting, who
+from bot.wording import bar, called, duration, fitted, moment, ordinal, persona_name, picture, plain, tweeting, who
 from storage.characters import Character
-from storage.corpora import Corpus
 from storage.jobs import Job
 from storage.models import Model
 from storage.posts import Post
 
 if TYPE_CHECKING:  # these import this file
-    from bot.characters import Deleted, Info, Why
+    from bot.characters import Why
     from bot.jobs import Place
 
 CONTENT_LIMIT = 2000
@@ -60,15 +58,17 @@ class Message:
         return cls(data["content"], tuple(Button(**button) for button in data["buttons"]), Persona(**persona) if persona else None)
 
 
-def _label(handle: str) -> str:
+def ai_label(handle: str) -> str:
+    """What stands under each text."""
     return f"-# AI · not written by {called(handle, 'or')}"
 
 
-def _signed(character: Character) -> str:
+def signed(character: Character) -> str:
+    """A character's name, as it signs."""
     return plain(persona_name(character.name, character.handle))
 
 
-def _base(model: Model) -> str:
+def base_of(model: Model) -> str:
     """A base that is a folder goes by the folder's name: where it lies is nobody's business in a channel."""
     return plain(model.base_name if not model.base_name.startswith("/") else model.base_name.rstrip("/").rpartition("/")[2])
 
@@ -89,7 +89,7 @@ def lines_of(lines: Iterable[str]) -> str:
 def spoken(*, name: str, handle: str, text: str, post_id: int, avatar_url: str | None = None) -> Message:
     """What a character says, through the channel's webhook."""
     return Message(
-        content=f"{fitted(text, CONTENT_LIMIT // 2)}\n{_label(handle)}",
+        content=f"{fitted(text, CONTENT_LIMIT // 2)}\n{ai_label(handle)}",
         buttons=(
             Button("Again", f"post:again:{post_id}"),
             Button("Why this?", f"post:why:{post_id}"),
@@ -177,7 +177,7 @@ def why(answer: "Why") -> Message:
     post, model = answer.post, answer.model
     lines = [
         f"**Why this?** An AI wrote it, not {called(answer.character.handle, 'or')}.",
-        f"Model: {_signed(answer.character)} version {model.version}, on {_base(model)}",
+        f"Model: {signed(answer.character)} version {model.version}, on {base_of(model)}",
         f"Recipe: {plain(', '.join(f'{key} {value}' for key, value in model.recipe.items()))[:400]}",
         f"Begins with: {fitted(post.prompt, 200) if post.prompt else 'nothing given'}",
         f"Seed: {post.seed} (the same seed, beginning and model give the same text again)",
@@ -269,65 +269,6 @@ def put_first(job: Job, place: "Place") -> Message:
     return Message(f"Job {job.id} ({called(job.handle)}) goes first among those queued in this server. {_queued(place)}")
 
 
-def trained(job: Job, character: Character, model: Model, corpus: Corpus, *, samples: Sequence[str], warning: str | None) -> Message:
-    """The card of a new model: counts, held-out losses, samples."""
-    lines = [
-        f"**{_signed(character)} can speak now**: {called(character.handle)}, version {model.version}",
-        _counts(corpus),
-        _losses(model) + f" · {model.steps} steps in {duration(model.seconds)} · asked for by {who(job.user_id)}",
-        *_judged(model),
-        *([f"-# {plain(warning)}"] if warning else []),
-    ]
-    label = _label(character.handle)
-    room = (CONTENT_LIMIT - len("\n".join([*lines, label])) - 1) // max(1, len(samples)) - len("\n> ")
-    lines += [f"> {fitted(' '.join(sample.split()), room)}" for sample in samples]
-    buttons = (
-        Button("Say", f"character:say:{character.handle}", "primary"),
-        Button("Delete", f"character:delete:{character.handle}", "danger"),
-    )
-    return Message("\n".join([*lines, label]), buttons)
-
-
-def _counts(corpus: Corpus) -> str:
-    table = {
-        "Tweets downloaded": corpus.downloaded,
-        "Retweets": corpus.retweets,
-        "Short tweets": corpus.short,
-        "Tweets kept": corpus.kept,
-    }
-    rows = [f"{words:<18}{number:>9,}" for words, number in table.items()]
-    if corpus.language:
-        rows.append(f"{'Language':<17}{name_of(corpus.language):>10}")
-    return "\n".join(["```", *rows, "```", *_shares(corpus)])
-
-
-def _shares(corpus: Corpus) -> list[str]:
-    """A line for each account of a mash-up."""
-    if len(corpus.shares) < 2:
-        return []
-    return [
-        f"{called(share.handle)}: {share.kept:,} of {share.downloaded:,} kept · "
-        f"{name_of(share.language) if share.language else 'language not plain'} · taught {times(share.repeats)} an epoch"
-        for share in corpus.shares
-    ]
-
-
-def _losses(model: Model) -> str:
-    return f"Held-out loss {model.heldout_base:.2f} → {model.heldout_model:.2f} ({_base(model)} → this model)"
-
-
-def _judged(model: Model) -> list[str]:
-    """How like the author its texts are, where there was a contest."""
-    figures = model.evaluation
-    if not figures.get("accounts"):
-        return []
-    sentence = (
-        f"Of {figures['texts']:.0f} texts {figures['author']:.0%} were taken for the author's, of real tweets {figures['author_real']:.0%} "
-        f"(a classifier over {figures['accounts']:.0f} accounts) · {figures['copied']:.0%} were copies, which are never posted"
-    )
-    return [sentence]
-
-
 def failed(job: Job) -> Message:
     """Why a job made nothing."""
     return Message(f"**{called(job.handle)} could not be learned** (job {job.id}, for {who(job.user_id)}): {_reason(job)}")
@@ -335,51 +276,3 @@ def failed(job: Job) -> Message:
 
 def _reason(job: Job) -> str:
     return fitted(job.reason or "the log says why.", 1500)
-
-
-# Characters.
-
-
-def character_list(characters: Sequence[Character]) -> Message:
-    """Who can speak in a server."""
-    if not characters:
-        return Message("No character yet: train one with /train.")
-    return Message(lines_of(f"{called(c.handle)} · {_signed(c)}" + (" · silent" if c.silenced else "") for c in characters))
-
-
-def character_info(info: "Info") -> Message:
-    """Everything about one character."""
-    character, model, corpus = info.character, info.model, info.corpus
-    lines = [f"**{_signed(character)}** · {called(character.handle)} · asked for by {who(character.created_by)}"]
-    if model is None or corpus is None:
-        return Message("\n".join([*lines, character.silenced or "It cannot speak yet: no training has ended."]))
-    lines += [
-        *([f"It may not speak: {plain(character.silenced)}"] if character.silenced else []),
-        f"Version {model.version} of {info.versions}, made {moment(model.created_at, 'f')} on {_base(model)}",
-        _losses(model),
-        *_judged(model),
-        f"Learned from {plain(corpus.file_name)}" + _span(corpus),
-        _counts(corpus),
-    ]
-    return Message("\n".join(lines), () if character.silenced else (Button("Say", f"character:say:{character.handle}", "primary"),))
-
-
-def _span(corpus: Corpus) -> str:
-    if corpus.first_tweet_at is None or corpus.last_tweet_at is None:
-        return ""
-    return f", {corpus.first_tweet_at:%Y-%m-%d} to {corpus.last_tweet_at:%Y-%m-%d}"
-
-
-def confirm_delete(info: "Info") -> Message:
-    """Before a character goes."""
-    character = info.character
-    return Message(
-        f"Delete {_signed(character)} ({called(character.handle)}) with its {info.versions} versions, "
-        "what it learned from and its schedules? This cannot be undone.",
-        (Button(f"Delete @{character.handle}"[:80], f"character:erase:{character.handle}", "danger"),),
-    )
-
-
-def deleted(gone: "Deleted") -> Message:
-    """After a character went."""
-    return Message(f"{called(gone.handle)} is deleted: {gone.models} trained versions and {gone.schedules} schedules with it.")

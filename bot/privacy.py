@@ -22,10 +22,11 @@ from bot.registry import Registry
 from bot.uploads import Uploads
 from storage.characters import Character, CharacterStore
 from storage.database import Database, Transaction
-from storage.jobs import Basis, Job, JobStore
+from storage.jobs import Job, JobStore
 from storage.privacy import OptOut, PrivacyStore, Report
 from storage.requests import RequestStore
 from storage.times import from_text, to_text
+from storage.trainings import Basis
 
 OPERATOR = 0
 """The user id of what is asked for at the shell."""

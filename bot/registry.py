@@ -25,11 +25,12 @@ from storage.copies import to_disk
 from storage.corpora import CorpusStore, Share
 from storage.database import Database, Transaction
 from storage.facts import FactStore
-from storage.jobs import Job, JobStore, Material
+from storage.jobs import Job, JobStore
 from storage.models import ModelStore
 from storage.posts import PostStore
 from storage.requests import RequestStore
 from storage.restoring import ASIDE
+from storage.trainings import Material
 
 OTHERS = 8
 """Accounts that a new model's texts are told apart from."""

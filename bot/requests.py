@@ -20,9 +20,10 @@ from bot.moderation import Moderation
 from bot.uploads import Uploads
 from storage.database import Database, Transaction
 from storage.guilds import GuildSettings
-from storage.jobs import JobStore, Training
+from storage.jobs import JobStore
 from storage.posts import PostStore
 from storage.requests import Claim, Request, RequestStore
+from storage.trainings import Training
 
 KEPT = timedelta(days=7)
 """A request without an answer is dropped after so long, and what was uploaded for it deleted."""

@@ -1,31 +1,29 @@
 """JobRunner: one training at a time, from the claim to the model in the registry or the sentence that says why not."""
 
 import asyncio
-import errno
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal
 
 import structlog
 
 from bot.clock import Clock
 from bot.config import Settings
-from bot.errors import BadInput, ConfigError, NotAllowed, NotFound, NotNow, SourceError, TrainingError
+from bot.endings import NO_SPACE, Endings, is_full
+from bot.errors import BadInput, ConfigError, NotAllowed, NotFound, NotNow, SourceError
 from bot.executor import files
 from bot.executor.contract import Attempt, Executor, Outcome, Progress, TrainSpec
 from bot.executor.fence import Fence
 from bot.fetching import SHARE, Fetcher
 from bot.jobs import JobQueue
 from bot.privacy import Privacy
-from bot.registry import Registry, Superseded, promise_result
+from bot.registry import Registry
 from bot.specs import Specs
 from storage.database import Database
-from storage.errors import Full, StorageProblem
+from storage.errors import StorageProblem
 from storage.jobs import OPEN, Job, JobStore
-from storage.posts import PostStore
 
 WAIT = timedelta(minutes=5)
 """After so long a job that waits is tried again, unless it was told until when: one that waits for room on the disk, or for a cluster."""
@@ -36,7 +34,6 @@ _MOST_DEATHS = 5
 _DIED = "bot died"
 """In a job's history: the bot ended while it had the job in its own hands, and no worker had it."""
 _POISON = f"Mynah itself ended {_MOST_DEATHS} times while it prepared this training or took its result. It is not tried again: see its log."
-_NO_SPACE = Outcome("no_space", None, "The disk is full: free some space, and the training goes on by itself.")
 
 log = structlog.get_logger("mynah.runner")
 
@@ -74,23 +71,24 @@ class JobRunner:
         self._fetcher, self._privacy = fetcher, privacy
         self._specs = Specs(database=database, home=home, settings=settings, privacy=privacy)
         self._settings, self._clock, self._announce = settings, clock, announce
-        self._jobs, self._posts = JobStore(database), PostStore(database)
+        self._jobs = JobStore(database)
         self._registry = Registry(database=database, home=home)
         self._adopted: list[Job] = []
         self._stopping = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._endings = Endings(database=database, registry=self._registry, clock=clock, stopping=self._stopping, announce=announce)
         queue.changed = lambda job: announce(job, None)
 
     async def recover(self) -> None:
         """At the start: take over the jobs that a bot which is gone was running, and remove what belongs to nothing."""
         for job in await self._jobs.orphans(self._database.boot_id):
             if await self._is_poison(job):
-                await self._end(job, "failed", _POISON)
+                await self._endings.end(job, "failed", _POISON)
             elif await self._executor.attach(self._registry.attempt(job)):
                 await self._adopt(job)
             else:
-                await self._back(job, "given back", "Mynah was restarted; the training goes on where it was.", charge=False)
+                await self._endings.back(job, "given back", "Mynah was restarted; the training goes on where it was.", charge=False)
         await self._fetcher.settle([job for state in OPEN for job in await self._jobs.in_state(state)])
         await self._registry.sweep()
 
@@ -146,7 +144,7 @@ class JobRunner:
             return  # what runs goes on, and is attached again at the next start
         with suppress(StorageProblem):  # then the next start finds them as after a crash
             for job in await self._jobs.in_state("running"):
-                await self._back(job, "given back", None, charge=False)
+                await self._endings.back(job, "given back", None, charge=False)
 
     async def _is_poison(self, job: Job) -> bool:
         """Whether the bot that is gone was one too many to end over it.
@@ -170,7 +168,7 @@ class JobRunner:
             if await self._executor.attach(self._registry.attempt(job)):
                 self._adopted.append(job)
             else:
-                await self._back(job, "given back", None, charge=False)
+                await self._endings.back(job, "given back", None, charge=False)
 
     async def _claim(self, job_id: int | None = None) -> Job | None:
         now = self._clock.now()
@@ -198,7 +196,7 @@ class JobRunner:
         """Put jobs that have waited long enough, or one of them, back into the queue."""
         for job in await self._jobs.in_state("waiting"):
             if job_id in (None, job.id) and job.is_due(self._clock.now(), usual=usual):
-                await self._back(job, "queued", job.reason, charge=False)
+                await self._endings.back(job, "queued", job.reason, charge=False)
 
     async def _nap(self) -> None:
         with suppress(TimeoutError):  # then it is time to look at the waiting jobs
@@ -216,7 +214,7 @@ class JobRunner:
                 outcome, retry_at = Outcome("unavailable", None, str(later)), later.until
             log.info("attempt ended", job=job.id, attempt=job.attempt, outcome=outcome.state, reason=outcome.reason)
             if not cancelled.is_set():
-                await self._conclude(job, outcome, retry_at)
+                await self._endings.conclude(job, outcome, retry_at=retry_at)
             if cancelled.is_set():  # perhaps only while it was concluded
                 await self._registry.clear(job)
 
@@ -244,8 +242,8 @@ class JobRunner:
         except Exception as error:
             # One job's fault must not end the queue.
             await self._executor.cancel(attempt)
-            if _is_full(error):
-                return _NO_SPACE
+            if is_full(error):
+                return NO_SPACE
             log.exception("attempt could not be run", job=job.id, attempt=job.attempt)
             return Outcome("failed", None, f"The training could not be run ({type(error).__name__}): the log says more.")
 
@@ -293,94 +291,9 @@ class JobRunner:
                     async with self._database.transaction() as tx:
                         await self._jobs.save_progress(tx, job.id, asdict(progress))
 
-    async def _conclude(self, job: Job, outcome: Outcome, retry_at: datetime | None) -> None:
-        if outcome.state == "succeeded":
-            outcome = await self._publish(job, outcome)
-        reason = outcome.reason or "The training ended without saying why: the log says more."
-        match outcome.state:
-            case "succeeded" | "detached":
-                return
-            case "refused":
-                await self._end(job, "failed", reason)
-            case "cancelled" if not self._stopping.is_set():
-                await self._end(job, "cancelled", reason)
-            case "no_space" | "unavailable":
-                await self._back(job, "waiting", reason, charge=False, state="waiting", retry_at=retry_at)
-            case "failed" | "killed" | "lost" if not self._stopping.is_set():
-                await self._charge(job, outcome.state, reason)
-            case _:  # preempted, fenced (then nothing runs under this number any more), or ended because Mynah stops
-                await self._back(job, "given back", reason, charge=False)
-
-    async def _publish(self, job: Job, outcome: Outcome) -> Outcome:
-        if outcome.result is None:
-            return Outcome("failed", None, "The training ended without a result.")
-        try:
-            await self._registry.publish(job, outcome.result, now=self._clock.now())
-        except Superseded:
-            log.info("result not taken: the job was cancelled or has a newer attempt", job=job.id, attempt=job.attempt)
-            return outcome
-        except TrainingError as error:
-            return Outcome("failed", None, str(error))
-        except (OSError, Full) as error:
-            if not _is_full(error):
-                raise
-            return _NO_SPACE
-        await self._ended(job)
-        return outcome
-
-    async def _charge(self, job: Job, how: str, reason: str) -> None:
-        """Try again, or give up when that was the last attempt."""
-        tried = job.charged + 1
-        if tried < job.max_attempts:
-            await self._back(job, f"attempt {how}", reason, charge=True)
-        else:
-            await self._end(job, "failed", reason if tried == 1 else f"It was tried {tried} times. The last time: {reason}")
-
-    async def _back(
-        self,
-        job: Job,
-        event: str,
-        reason: str | None,
-        *,
-        charge: bool,
-        state: Literal["queued", "waiting"] = "queued",
-        retry_at: datetime | None = None,
-    ) -> None:
-        """Back into the queue, with or without counting the attempt."""
-        now = self._clock.now()
-        async with self._database.transaction() as tx:
-            if await self._jobs.requeue(tx, job.id, charge=charge, reason=reason, state=state, retry_at=retry_at, now=now):
-                await self._jobs.record(tx, job.id, event, reason, now)
-        await self._tell(job.id)
-
-    async def _end(self, job: Job, state: Literal["failed", "cancelled"], reason: str) -> None:
-        """End it for good; of a failure the channel is told."""
-        now = self._clock.now()
-        async with self._database.transaction() as tx:
-            if await self._jobs.finish(tx, job.id, state=state, now=now, attempt=job.attempt, reason=reason):
-                await self._jobs.record(tx, job.id, state, reason, now)
-                if state == "failed":
-                    await promise_result(self._posts, tx, job, now)
-        await self._ended(job)
-
-    async def _ended(self, job: Job) -> None:
-        ended = await self._tell(job.id)
-        if ended is not None and not ended.is_open:
-            await self._registry.clear(ended)
-
-    async def _tell(self, job_id: int) -> Job | None:
-        job = await self._jobs.get(job_id)
-        if job is not None:
-            self._announce(job, None)
-        return job
-
 
 def _prepare(attempt: Attempt, spec: TrainSpec) -> None:
     """Shut out older attempts, then write down what is to be done."""
     attempt.folder.mkdir(parents=True, exist_ok=True)
     Fence(attempt.folder.parent).raise_to(attempt.number)
     files.write_spec(attempt.folder, spec)
-
-
-def _is_full(error: BaseException) -> bool:
-    return isinstance(error, Full) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT))

@@ -4,7 +4,7 @@ from discord import app_commands
 from discord.app_commands import Transform
 from discord.ext import commands
 
-from bot import messages
+from bot import cards
 from bot.client import Interaction, MynahBot
 from bot.tree import acknowledge, answer
 from cogs.ui import autocomplete
@@ -24,7 +24,7 @@ class Characters(commands.GroupCog, name="character", description="Who can speak
         """Who can speak in this server."""
         await acknowledge(interaction, ephemeral=True)
         found = await self.bot.app.characters.list(guild_of(interaction))
-        await answer(interaction, messages.character_list(found))
+        await answer(interaction, cards.character_list(found))
 
     @app_commands.command()
     @app_commands.describe(character="Whom")
@@ -33,7 +33,7 @@ class Characters(commands.GroupCog, name="character", description="Who can speak
         """What a character learned from, and how well."""
         await acknowledge(interaction, ephemeral=True)
         found = await self.bot.app.characters.info(guild_of(interaction), character)
-        await answer(interaction, messages.character_info(found))
+        await answer(interaction, cards.character_info(found))
 
     @app_commands.command()
     @app_commands.describe(character="Whom")
@@ -61,7 +61,7 @@ class EraseCharacter(Press, template=r"character:erase:(?P<key>[a-z0-9_.@+-]+)")
         info = await app.characters.info(guild_id, self.key)
         owner_or_manager(interaction, info.character.created_by)
         gone = await app.characters.delete(guild_id, self.key)
-        await answer(interaction, messages.deleted(gone))
+        await answer(interaction, cards.deleted(gone))
 
 
 async def ask_to_delete(interaction: Interaction, handle: str) -> None:
@@ -69,7 +69,7 @@ async def ask_to_delete(interaction: Interaction, handle: str) -> None:
     await acknowledge(interaction, ephemeral=True, thinking=True)
     info = await interaction.client.app.characters.info(guild_of(interaction), handle)
     owner_or_manager(interaction, info.character.created_by)
-    await answer(interaction, messages.confirm_delete(info))
+    await answer(interaction, cards.confirm_delete(info))
 
 
 async def setup(bot: MynahBot) -> None:

@@ -12,56 +12,14 @@ from typing import Any, Literal
 
 from storage.database import Database, Transaction
 from storage.times import from_text, to_text
+from storage.trainings import Material, Training
 
 JobState = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
-Basis = Literal["own", "agreed", "public", "operator"]
-"""What entitles to train: it is their own account · its owner agreed · it is an organisation, a bot or a fictional character · said at
-the shell without more."""
 OPEN: tuple[JobState, ...] = ("queued", "running", "waiting")
 """The states of a job that has not ended."""
 _TIMES = ("created_at", "started_at", "waiting_since", "finished_at", "retry_at")
 _NEAREST = 5
 """Past jobs that the time of a new one is learned from."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """Where the tweets of one account come from."""
-
-    handle: str
-    """Whose: no @, lower case."""
-    source: Literal["file", "x", "bluesky", "mastodon"]
-    path: str
-    """The file with them, in the folder of the job's `source_path`, or absolute; what is fetched is written there first."""
-    file_name: str
-    """For people: as it was uploaded, or such as `@nasa on X`."""
-    name: str | None = None
-    """Display name, once the source has told it."""
-    avatar_url: str | None = None
-    """The account's picture, once the source has told it."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """What is asked for, whoever asks and wherever."""
-
-    handle: str
-    """Of the character; of a mash-up the handles with + between them."""
-    materials: tuple[Material, ...]
-    """One, or two or three for a mash-up."""
-    source_path: str
-    """Absolute: the first material's file, in the folder in which those of the others are too where their paths are relative."""
-    base: str
-    base_name: str
-    seed: int
-    preset: str = "default"
-    multilingual: str | None = None
-    """Name of the base to take instead when the tweets are not English."""
-
-    @property
-    def handles(self) -> tuple[str, ...]:
-        """Whose tweets."""
-        return tuple(material.handle for material in self.materials)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from storage.database import Database, Transaction
-from storage.jobs import Basis
 from storage.posts import Post
 from storage.times import from_text, to_text
+from storage.trainings import Basis
 
 SALTS = "privacy_salts"
 """Key of a fact: what digests are salted with, between spaces. The first is for new ones; others have come with a restored backup."""

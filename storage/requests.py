@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Literal
 
 from storage.database import Database, Transaction
-from storage.jobs import Material, Training
 from storage.times import from_text, to_text
+from storage.trainings import Material, Training
 
 Claim = Literal["own", "agreed", "public"]
 """What entitles a member: it is their account, its owner agreed, or it is an organisation, a bot or a fictional character."""

@@ -20,9 +20,10 @@ from bot.spending import Spending
 from bot.tweets.source import Source
 from bot.uploads import Uploads
 from storage.database import Database
-from storage.jobs import Basis, Job, JobStore, Material, Training
+from storage.jobs import Job, JobStore
 from storage.posts import Post, PostStore
 from storage.privacy import PrivacyStore
+from storage.trainings import Basis, Material, Training
 from tests.clock import ManualClock
 from tests.contracts.fake_executor import FakeExecutor
 from tests.records import training_of

@@ -7,11 +7,12 @@ from typing import Any
 
 from storage.characters import Character
 from storage.corpora import Corpus
-from storage.jobs import Job, Material, Training
+from storage.jobs import Job
 from storage.models import Model
 from storage.posts import Post
 from storage.requests import Request
 from storage.schedules import Schedule
+from storage.trainings import Material, Training
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

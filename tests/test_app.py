@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from bot.app import make_executor, open_app
 from bot.config import Settings
 from bot.errors import ConfigError, NotAllowed
-from storage.jobs import Material
+from storage.trainings import Material
 from tests.executor.fake_head import fake_head
 from tests.executor.scene import Job
 from tests.records import training_of

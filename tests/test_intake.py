@@ -10,7 +10,7 @@ from bot.app import open_app
 from bot.config import Settings
 from bot.errors import BadInput
 from bot.intake import Account, Given, Intake
-from storage.jobs import Material, Training
+from storage.trainings import Material, Training
 
 
 async def write(path: Path) -> None:

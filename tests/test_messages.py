@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot import messages, timetable
+from bot import cards, messages, timetable
 from bot.characters import Deleted, Info, Why
 from bot.jobs import Place
 from bot.messages import CONTENT_LIMIT, Button, Message
@@ -121,7 +121,7 @@ def test_a_mash_up_is_labelled_with_all_its_accounts() -> None:
     assert message.content.endswith("-# AI · not written by @heron or @wren")
     assert message.persona is not None
     assert message.persona.name == "Wren & Heron (AI cyborg)"
-    card = messages.trained(
+    card = cards.trained(
         records.job(handle="heron+wren"),
         records.character(handle="heron+wren"),
         records.model(),
@@ -135,17 +135,17 @@ def test_a_mash_up_is_labelled_with_all_its_accounts() -> None:
 
 def test_the_card_names_the_language_where_it_is_known() -> None:
     for language, row in (("ja", "Language           Japanese"), ("pt", "Language         Portuguese"), (None, None)):
-        card = messages.trained(
+        card = cards.trained(
             records.job(), records.character(), records.model(), records.corpus(language=language), samples=(), warning=None
         )
         assert (row in card.content) if row else ("Language" not in card.content)
 
 
 def test_a_silent_character_says_why_and_has_no_button() -> None:
-    info = messages.character_info(Info(records.character(silenced="@heron has opted out."), records.model(), records.corpus(), 2))
+    info = cards.character_info(Info(records.character(silenced="@heron has opted out."), records.model(), records.corpus(), 2))
     assert "It may not speak: @heron has opted out." in info.content
     assert not info.buttons
-    assert "silent" in messages.character_list([records.character(silenced="@heron has opted out.")]).content
+    assert "silent" in cards.character_list([records.character(silenced="@heron has opted out.")]).content
 
 
 def test_a_job_that_waits_tells_until_when() -> None:
@@ -202,9 +202,7 @@ def test_a_joined_job_links_to_its_message() -> None:
 
 def test_the_card_has_counts_losses_and_samples() -> None:
     samples = tuple(f"Sample {number}" for number in range(5))
-    message = messages.trained(
-        records.job(), records.character(), records.model(), records.corpus(), samples=samples, warning="Little text."
-    )
+    message = cards.trained(records.job(), records.character(), records.model(), records.corpus(), samples=samples, warning="Little text.")
     for row in ("Tweets downloaded     2,450", "Retweets                 12", "Short tweets            112", "Tweets kept           2,326"):
         assert row in message.content
     assert "4.91 → 4.03" in message.content
@@ -217,30 +215,30 @@ def test_the_card_has_counts_losses_and_samples() -> None:
 def test_the_card_says_how_like_the_author_the_texts_are() -> None:
     judged = records.model(evaluation={"texts": 200.0, "author": 0.84, "author_real": 0.91, "accounts": 4.0, "copied": 0.02})
     for message in (
-        messages.trained(records.job(), records.character(), judged, records.corpus(), samples=(), warning=None),
-        messages.character_info(Info(records.character(), judged, records.corpus(), 2)),
+        cards.trained(records.job(), records.character(), judged, records.corpus(), samples=(), warning=None),
+        cards.character_info(Info(records.character(), judged, records.corpus(), 2)),
     ):
         assert "Of 200 texts 84% were taken for the author's, of real tweets 91%" in message.content
     alone = records.model(evaluation={"texts": 200.0, "author": 0.0, "author_real": 0.0, "accounts": 0.0, "copied": 0.0})
-    assert "taken for" not in messages.character_info(Info(records.character(), alone, records.corpus(), 2)).content
+    assert "taken for" not in cards.character_info(Info(records.character(), alone, records.corpus(), 2)).content
 
 
 @given(st.lists(TEXT, max_size=5))
 def test_the_card_fits_whatever_the_samples_are(samples: list[str]) -> None:
     warning = "Little. " * 30
-    message = messages.trained(records.job(), records.character(), records.model(), records.corpus(), samples=samples, warning=warning)
+    message = cards.trained(records.job(), records.character(), records.model(), records.corpus(), samples=samples, warning=warning)
     assert len(message.content) <= CONTENT_LIMIT
     assert message.content.count("\n> ") == len(samples)
 
 
 def test_the_folder_of_a_base_is_not_shown() -> None:
     info = Info(records.character(), records.model(base_name="/srv/secret/my-base"), records.corpus(), 2)
-    assert "secret" not in messages.character_info(info).content
-    assert "my-base" in messages.character_info(info).content
+    assert "secret" not in cards.character_info(info).content
+    assert "my-base" in cards.character_info(info).content
 
 
 def test_info_before_any_training() -> None:
-    assert "cannot speak yet" in messages.character_info(Info(records.character(active_model_id=None), None, None, 0)).content
+    assert "cannot speak yet" in cards.character_info(Info(records.character(active_model_id=None), None, None, 0)).content
 
 
 def test_why_tells_everything_about_a_post() -> None:
@@ -262,11 +260,11 @@ def test_why_fits(dropped: list[tuple[str, str]], nearest: str) -> None:
 
 def test_lists_fit_and_say_when_there_is_nothing() -> None:
     assert "/train" in messages.job_list([]).content
-    assert "/train" in messages.character_list([]).content
+    assert "/train" in cards.character_list([]).content
     assert "/schedule add" in timetable.listed([], {}).content
     for many in (
         messages.job_list([records.job(id=n, handle="h" * 63) for n in range(100)]),
-        messages.character_list([records.character(id=n, name="N" * 500) for n in range(100)]),
+        cards.character_list([records.character(id=n, name="N" * 500) for n in range(100)]),
         timetable.listed([records.schedule(id=n) for n in range(100)], {3: "h" * 63}),
     ):
         assert len(many.content) <= CONTENT_LIMIT
@@ -283,10 +281,10 @@ def test_what_was_said_tells_seed_or_reason() -> None:
 
 
 def test_deleting_asks_first() -> None:
-    message = messages.confirm_delete(Info(records.character(handle="h" * 63), records.model(), records.corpus(), 2))
+    message = cards.confirm_delete(Info(records.character(handle="h" * 63), records.model(), records.corpus(), 2))
     assert message.buttons[0].custom_id == f"character:erase:{'h' * 63}"
     assert all(len(button.label) <= 80 and len(button.custom_id) <= 100 for button in message.buttons)
-    assert "2 trained versions" in messages.deleted(Deleted("heron", "Heron", 2, 1)).content
+    assert "2 trained versions" in cards.deleted(Deleted("heron", "Heron", 2, 1)).content
 
 
 @pytest.mark.parametrize(

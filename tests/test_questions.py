@@ -15,8 +15,8 @@ from bot.messages import CONTENT_LIMIT, Message
 from bot.privacy import OptedOut
 from bot.spending import Cost
 from storage.guilds import GuildSettings
-from storage.jobs import Material
 from storage.privacy import Report
+from storage.trainings import Material
 from tests import records
 
 TEXT = st.text(alphabet=st.one_of(st.sampled_from(" \n*_~`|<>@#[]()-\\.1ab"), st.characters(exclude_categories=["Cs"])), max_size=300)

@@ -12,9 +12,9 @@ from bot.errors import BadInput, NotAllowed, NotFound
 from bot.jobs import Queued
 from bot.requests import KEPT, Requests
 from bot.uploads import Uploads
-from storage.jobs import Training
 from storage.posts import Post
 from storage.requests import Request
+from storage.trainings import Training
 from tests.desk import Desk, desk
 from tests.records import training_of
 

@@ -15,8 +15,9 @@ from bot.executor.fence import Fence
 from bot.lm.recipe import FEWEST_TWEETS
 from bot.specs import HALF_BATCH
 from storage.errors import Full
-from storage.jobs import JobStore, Material
+from storage.jobs import JobStore
 from storage.privacy import PrivacyStore
+from storage.trainings import Material
 from tests.contracts.fake_executor import FakeExecutor, end, fail, hang, succeed, work
 from tests.desk import NOON, at_work, cut_off, desk
 from tests.fake_source import FakeSource, posts

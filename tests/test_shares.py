@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bot import messages
+from bot import cards
 from bot.characters import Info
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome
@@ -48,12 +48,12 @@ async def test_what_the_worker_counted_of_each_account_is_kept(tmp_path: Path) -
 def test_cards_have_a_line_for_each_account() -> None:
     both = records.character(handle="heron+wren")
     corpus = records.corpus(shares=SHARES)
-    card = messages.trained(records.job(handle="heron+wren"), both, records.model(), corpus, samples=("Hm.",), warning=None).content
-    info = messages.character_info(Info(both, records.model(), corpus, 2)).content
+    card = cards.trained(records.job(handle="heron+wren"), both, records.model(), corpus, samples=("Hm.",), warning=None).content
+    info = cards.character_info(Info(both, records.model(), corpus, 2)).content
     for line in EACH:
         assert line in card.splitlines()
         assert line in info.splitlines()
-    alone = messages.character_info(Info(records.character(), records.model(), records.corpus(shares=SHARES[:1]), 2))
+    alone = cards.character_info(Info(records.character(), records.model(), records.corpus(shares=SHARES[:1]), 2))
     assert "an epoch" not in alone.content
 
 

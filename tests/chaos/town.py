@@ -19,8 +19,8 @@ from bot.localdiscord.objects import Application, Channel, Guild
 from bot.privacy import Privacy
 from storage.characters import SHELL, CharacterStore
 from storage.database import Database
-from storage.jobs import Material, Training
 from storage.schedules import ScheduleStore
+from storage.trainings import Material, Training
 from tests.chaos.bots import Bot, Bots
 from tests.chaos.subject import ANSWERED
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.database import Database
-from storage.jobs import Job, JobStore, Material, Training, claiming_order
+from storage.jobs import Job, JobStore, claiming_order
+from storage.trainings import Material, Training
 from tests.records import job as job_record
 from tests.records import training_of
 
