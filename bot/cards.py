@@ -1,8 +1,8 @@
 """Cards: what characters are, what they were taught and how well that went, as messages. Pure."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from bot.answers import Deleted, Info
 from bot.messages import CONTENT_LIMIT, Button, Message, ai_label, base_of, lines_of, signed
 from bot.tweets.language import name_of
 from bot.wording import called, duration, fitted, moment, plain, times, who
@@ -10,9 +10,6 @@ from storage.characters import Character
 from storage.corpora import Corpus
 from storage.jobs import Job
 from storage.models import Model
-
-if TYPE_CHECKING:  # these import this file
-    from bot.characters import Deleted, Info
 
 
 def trained(job: Job, character: Character, model: Model, corpus: Corpus, *, samples: Sequence[str], warning: str | None) -> Message:
@@ -81,7 +78,7 @@ def character_list(characters: Sequence[Character]) -> Message:
     return Message(lines_of(f"{called(c.handle)} · {signed(c)}" + (" · silent" if c.silenced else "") for c in characters))
 
 
-def character_info(info: "Info") -> Message:
+def character_info(info: Info) -> Message:
     """Everything about one character."""
     character, model, corpus = info.character, info.model, info.corpus
     lines = [f"**{signed(character)}** · {called(character.handle)} · asked for by {who(character.created_by)}"]
@@ -104,7 +101,7 @@ def _span(corpus: Corpus) -> str:
     return f", {corpus.first_tweet_at:%Y-%m-%d} to {corpus.last_tweet_at:%Y-%m-%d}"
 
 
-def confirm_delete(info: "Info") -> Message:
+def confirm_delete(info: Info) -> Message:
     """Before a character goes."""
     character = info.character
     return Message(
@@ -114,6 +111,6 @@ def confirm_delete(info: "Info") -> Message:
     )
 
 
-def deleted(gone: "Deleted") -> Message:
+def deleted(gone: Deleted) -> Message:
     """After a character went."""
     return Message(f"{called(gone.handle)} is deleted: {gone.models} trained versions and {gone.schedules} schedules with it.")

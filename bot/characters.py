@@ -2,19 +2,20 @@
 
 import builtins
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import structlog
 
 from bot import cards, messages
+from bot.answers import Deleted, Info, Why
 from bot.clock import Clock
 from bot.errors import BadInput, MynahError, NotAllowed, NotFound
 from bot.executor.generator import Generator, SayRequest, Spoken
 from bot.handles import normalise
 from bot.wording import called
 from storage.characters import Character, CharacterStore
-from storage.corpora import Corpus, CorpusStore
+from storage.corpora import CorpusStore
 from storage.database import Database, Transaction
 from storage.jobs import JobStore
 from storage.models import Model, ModelStore
@@ -25,41 +26,6 @@ MAX_COUNT = 5
 """Posts that one request may ask for."""
 
 log = structlog.get_logger("mynah.characters")
-
-
-@dataclass(frozen=True)
-class Info:
-    """What there is to know about a character; model and corpus are None until one is trained."""
-
-    character: Character
-    model: Model | None
-    corpus: Corpus | None
-    versions: int
-
-
-@dataclass(frozen=True)
-class Why:
-    """Where a post comes from."""
-
-    post: Post
-    character: Character
-    model: Model
-    nearest: str | None
-    """The real tweet that is most like it."""
-    overlap: float
-    """Share of the post that also stands in that tweet, 0 to 1."""
-    dropped: tuple[tuple[str, str], ...]
-    """(text, reason) of the candidates that were not taken."""
-
-
-@dataclass(frozen=True)
-class Deleted:
-    """What went with a character."""
-
-    handle: str
-    name: str
-    models: int
-    schedules: int
 
 
 def check_voice(character: Character) -> None:

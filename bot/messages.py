@@ -6,17 +6,15 @@ in this file too: one function per message, pure.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from bot.answers import Why
+from bot.jobs import Place
 from bot.wording import bar, called, duration, fitted, moment, ordinal, persona_name, picture, plain, tweeting, who
 from storage.characters import Character
 from storage.jobs import Job
 from storage.models import Model
 from storage.posts import Post
-
-if TYPE_CHECKING:  # these import this file
-    from bot.characters import Why
-    from bot.jobs import Place
 
 CONTENT_LIMIT = 2000
 """Characters in one message (Discord)."""
@@ -172,7 +170,7 @@ def _quoted(post: Post) -> list[str]:
     return [f"> {fitted(content, 300)}"] if content else []
 
 
-def why(answer: "Why") -> Message:
+def why(answer: Why) -> Message:
     """Where a post comes from."""
     post, model = answer.post, answer.model
     lines = [
@@ -194,13 +192,13 @@ def why(answer: "Why") -> Message:
 # Jobs.
 
 
-def job(job: Job, place: "Place | None" = None) -> Message:
+def job(job: Job, place: Place | None = None) -> Message:
     """The message that shows how a job goes, edited as it does. The place is told while it is queued."""
     lines = [f"**Learning how {tweeting(job.handle)}** · job {job.id}", *_state(job, place)]
     return Message("\n".join(lines), (Button("Cancel", f"job:cancel:{job.id}", "danger"),) if job.is_open else ())
 
 
-def joined(job: Job, place: "Place") -> Message:
+def joined(job: Job, place: Place) -> Message:
     """To whoever asks for a character that is being trained already."""
     link = f"\nhttps://discord.com/channels/{job.guild_id}/{job.channel_id}/{job.message_id}" if job.message_id else ""
     return Message(
@@ -208,7 +206,7 @@ def joined(job: Job, place: "Place") -> Message:
     )
 
 
-def _state(job: Job, place: "Place | None") -> list[str]:
+def _state(job: Job, place: Place | None) -> list[str]:
     match job.state:
         case "queued":
             return [_queued(place)]
@@ -225,7 +223,7 @@ def _state(job: Job, place: "Place | None") -> list[str]:
             return [f"Failed: {_reason(job)}"]
 
 
-def _queued(place: "Place | None") -> str:
+def _queued(place: Place | None) -> str:
     if place is None:
         return "Queued."
     return f"Queued, {ordinal(place.position)}" + (f", about {duration(place.wait_s)}." if place.wait_s is not None else ".")
@@ -264,7 +262,7 @@ def job_list(jobs: Sequence[Job], doubts: Sequence[Post] = ()) -> Message:
     return Message(f"{listed[:room]}\n\n{count} may or may not have arrived. {asked.content}", asked.buttons)
 
 
-def put_first(job: Job, place: "Place") -> Message:
+def put_first(job: Job, place: Place) -> Message:
     """To whoever put it first."""
     return Message(f"Job {job.id} ({called(job.handle)}) goes first among those queued in this server. {_queued(place)}")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import cards, messages, timetable
-from bot.characters import Deleted, Info, Why
+from bot.answers import Deleted, Info, Why
 from bot.jobs import Place
 from bot.messages import CONTENT_LIMIT, Button, Message
 from bot.wording import duration, fitted, ordinal, persona_name, plain

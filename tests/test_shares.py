@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from bot import cards
-from bot.characters import Info
+from bot.answers import Info
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome
 from bot.shell import training

@@ -5,8 +5,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from bot.answers import Info
 from bot.app import open_reader
-from bot.characters import Info
 from bot.config import Settings
 from bot.shell.console import called, out
 from storage.characters import SHELL
