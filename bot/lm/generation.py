@@ -5,7 +5,6 @@ has them all.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,11 +143,9 @@ class Speaker:
 
     def __init__(self, base: Base, *, cached: int = 64, quantised: bool | None = None) -> None:
         """`cached`: how many characters stay in memory; `quantised`: None = where it is faster."""
-        with ThreadPoolExecutor(1) as beside:  # the matrices are packed without Python's lock
-            spelling = beside.submit(lambda: Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary))
-            with torch.inference_mode():
-                self._base = Resident(base, quantised=quantised)
-            pieces = spelling.result()
+        with torch.inference_mode():
+            self._base = Resident(base, quantised=quantised)
+        pieces = Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary)
         endings = [base.tokenizer.end, *(i for i, piece in enumerate(pieces.spelt) if piece and b"\n" in piece)]
         self._endings, self._ending = torch.tensor(endings), frozenset(endings)
         self._voices = Voices(pieces, endings, cached=cached)
