@@ -6,18 +6,19 @@ import itertools
 import shutil
 import signal
 import subprocess
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.localdiscord import File, Reply
 from tests.chaos.bots import Bots
 from tests.chaos.judge import Verdict, judge, processes_of
-from tests.chaos.town import Home, Stuck, Town, town
+from tests.chaos.town import Home, Stuck, Town, towns
 
-GONE_S = 2.0
-"""So soon after a bot's death its processes must be gone, in seconds."""
+GONE_S = 10.0
+"""So soon after a bot's death its processes must be gone, in seconds; a training gives way even in dying."""
 SURVIVED = 2
 """So many runs in a row without a death mean that there are no more moments."""
 ANSWER_S = 20.0
@@ -200,28 +201,36 @@ async def _traced(pid: int, plan: Plan, number: int, log: Path) -> AsyncIterator
         await asyncio.to_thread(tracer.wait)
 
 
+def described(error: Exception) -> str:
+    """What went wrong, and in which lines of this harness, newest last."""
+    lines = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-6:]]
+    return str(error) if isinstance(error, Stuck) else f"{type(error).__name__}: {error} ({' '.join(lines)})"
+
+
 async def enumerate_points(bots: Bots, folder: Path, plans: Sequence[Plan], *, lanes: int = 4, step: int = 1) -> Verdict:
     """Every moment of every plan, or every `step`-th, several at once; the sum of what was found."""
     total = Verdict()
-    async with AsyncExitStack() as stack:
-        towns = [await stack.enter_async_context(town(bots, folder / f"t{number}")) for number in range(lanes)]
+    async with towns(bots, folder, lanes) as ready:
         for plan in plans:
             numbers = itertools.count(1, step * plan.every)
             survived: list[int] = []
-            await asyncio.gather(*(_lane(one, plan, numbers, survived, total) for one in towns))
+            await asyncio.gather(*(_lane(one, plan, numbers, survived, total) for one in ready))
     return total
 
 
 async def _lane(one: Town, plan: Plan, numbers: "itertools.count[int]", survived: list[int], total: Verdict) -> None:
     while len(survived) < SURVIVED:
         number = next(numbers)
-        home = await one.home()
+        home = one.home()
+        at = ""
         try:
-            verdict = await try_point(home, plan, number)
-        except Stuck as stuck:
-            verdict = Verdict(points=1, bad=[str(stuck)])
-        at = home.note.read_text(encoding="utf-8").strip().replace("\t", ": ") if home.note.exists() else ""
-        await home.leave()
+            try:
+                verdict = await try_point(home, plan, number)
+            finally:
+                at = home.note.read_text(encoding="utf-8").strip().replace("\t", ": ") if home.note.exists() else ""
+                await home.leave()
+        except Exception as error:  # noqa: BLE001 -- one moment that goes wrong is a finding; the others are tried all the same
+            verdict = Verdict(points=1, bad=[described(error)])
         if verdict is None:
             survived.append(number)
         else:

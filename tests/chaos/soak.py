@@ -6,15 +6,14 @@ import os
 import random
 import signal
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bot.localdiscord import Fault, File, Harm, NotPossible
 from tests.chaos.bots import Bots
 from tests.chaos.judge import Verdict, judge, processes_of
-from tests.chaos.points import left_running, told
-from tests.chaos.town import Home, Stuck, Town, town
+from tests.chaos.points import described, left_running, told
+from tests.chaos.town import Home, Town, towns
 
 FAULTS = 0.1
 """Share of the requests to Discord that go wrong."""
@@ -165,15 +164,14 @@ async def soak(bots: Bots, folder: Path, *, jobs: int, posts: int, seed: int, la
     total = Verdict()
 
     async def lane(one: Town, number: int) -> None:
-        home = await one.home()
+        home = one.home()
         try:
             verdict = await Soak(home, seed + 10 * number).run(jobs=jobs // lanes, posts=posts // lanes)
-        except Stuck as stuck:
-            verdict = Verdict(bad=[str(stuck)])
+        except Exception as error:  # noqa: BLE001 -- as there
+            verdict = Verdict(bad=[described(error)])
         total.add(verdict, f"town {number}")
         await home.leave()
 
-    async with AsyncExitStack() as stack:
-        towns = [await stack.enter_async_context(town(bots, folder / f"s{number}")) for number in range(lanes)]
-        await asyncio.gather(*(lane(one, number) for number, one in enumerate(towns)))
+    async with towns(bots, folder, lanes) as ready:
+        await asyncio.gather(*(lane(one, number) for number, one in enumerate(ready)))
     return total

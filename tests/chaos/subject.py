@@ -61,7 +61,8 @@ class Start:
     at: int = 0
     """The moment to die at; 0 = none."""
     where: str = "bot"
-    """Whose moments count: "bot", "interaction" (the bot's, from the first interaction on), "worker", or "worker and bot"."""
+    """Whose moments count: "bot", "interaction" (the bot's, from the first interaction on), "source" (the bot's, as it asks for tweets),
+    "worker", or "worker and bot"."""
     broken: str = ""
     held: bool = False
     """Wait after the fork until a tracer is attached."""
@@ -132,11 +133,13 @@ def _set_trap(start: Start) -> None:
         os.environ["CHAOS_WORKER"] = str(start.at)
         os.environ["CHAOS_VICTIM"] = "bot" if start.where.endswith("bot") else "worker"
         return
-    trap = Trap(start.at, Path(start.note), armed=start.where == "bot")
+    trap = Trap(start.at, Path(start.note), armed=start.where != "interaction")
+    trap.watch_source(ChaosSource)
+    if start.where == "source":
+        return
     trap.watch_files(Path(start.home))
     trap.watch_database()
     trap.watch_requests()
-    trap.watch_source(ChaosSource)
     trap.watch_interactions()
 
 

@@ -37,10 +37,12 @@ async def test_a_death_at_any_moment(ready: Bots, tmp_path: Path, plan: Plan, st
 @pytest.mark.fault(1)
 async def test_a_death_while_an_account_is_fetched(ready: Bots, tmp_path: Path) -> None:
     """A bot that is killed while it fetches an account loses no page, has none paid for twice once it is kept, and counts each once."""
-    verdict = await enumerate_points(ready, tmp_path, [FETCHED], step=7)
+    verdict = await enumerate_points(ready, tmp_path / "any", [FETCHED], step=8)
     assert faultless(verdict)
     assert verdict.kills == verdict.points >= 10
-    assert verdict.where["source"] >= 1
+    asking = await enumerate_points(ready, tmp_path / "asking", [replace(FETCHED, where="source")], step=3)
+    assert faultless(asking)
+    assert asking.kills == asking.where["source"] >= 3
 
 
 @pytest.mark.fault(1)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,8 +26,8 @@ from tests.chaos.subject import ANSWERED
 
 SPEAKER = "wren"
 """The character that can speak in every home from the start."""
-DRAIN_S = 60.0
-"""So long the last run of a bot may take, in seconds."""
+DRAIN_S = 180.0
+"""So long the last run of a bot may take, in seconds: its trainings get what the bots beside it leave of the processor."""
 _OPEN = (
     "SELECT (SELECT count(*) FROM jobs WHERE state IN ('queued', 'running', 'waiting'))"
     " + (SELECT count(*) FROM posts WHERE state IN ('due', 'pending', 'sending'))"
@@ -198,17 +198,20 @@ class Town:
         self._numbers = itertools.count()
         self._model_home = folder / "trained"
 
-    async def home(self) -> Home:
+    async def train_speaker(self) -> None:
+        """Once, before the first home: its commands become known, and SPEAKER can speak."""
+        home = self._new()
+        home.data.mkdir(parents=True)
+        await home.queue(SPEAKER, guild_id=SHELL)
+        await home.start()
+        if not (await home.ready() and await home.rest_or_end()):
+            raise Stuck(f"the first start failed\n{home.log}")
+        await home.stop()
+        home.data.rename(self._model_home)
+
+    def home(self) -> Home:
         """A new home in which the commands are known and SPEAKER can speak."""
         home = self._new()
-        if not self._model_home.exists():
-            home.data.mkdir(parents=True)
-            await home.queue(SPEAKER, guild_id=SHELL)
-            await home.start()
-            if not (await home.ready() and await home.rest_or_end()):
-                raise Stuck(f"the first start failed\n{home.log}")
-            await home.stop()
-            home.data.rename(self._model_home)
         shutil.copytree(self._model_home, home.data)
         return home
 
@@ -223,7 +226,10 @@ class Town:
 
 
 @asynccontextmanager
-async def town(bots: Bots, folder: Path) -> AsyncIterator[Town]:
-    """Serve one."""
-    async with serve(World()) as server:
-        yield Town(bots, server, folder)
+async def towns(bots: Bots, folder: Path, count: int) -> AsyncIterator[list[Town]]:
+    """Serve so many. All are trained before the first death: a training gives way, so that towns which are busy dying would starve it."""
+    async with AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(serve(World())) for _ in range(count)]
+        found = [Town(bots, server, folder / f"t{number}") for number, server in enumerate(servers)]
+        await asyncio.gather(*(one.train_speaker() for one in found))
+        yield found
