@@ -9,7 +9,7 @@ from bot.executor import files
 from bot.executor.contract import Attempt, Outcome, Progress
 from bot.executor.following import Follower
 from bot.executor.outcome import Stopped, judge
-from bot.executor.process import NICE, bury, kill_group, spawn
+from bot.executor.process import NICE, LivedClock, bury, kill_group, spawn
 
 _DUMP_S = 1.0
 """Time for a worker that no longer moves to write where it stands."""
@@ -33,7 +33,7 @@ class LocalExecutor:
         Args:
             grace_s: how long a worker may take to save when the bot stops.
             worker: the module that they run.
-            silence_s: a worker without progress for so long is taken for dead.
+            silence_s: a worker without progress for so long is taken for dead; waiting for a processor does not count.
             poll_s: how often the progress is looked at.
         """
         self._grace_s, self._worker = grace_s, worker
@@ -85,7 +85,7 @@ class _Worker:
     def __init__(self, attempt: Attempt, process: asyncio.subprocess.Process, *, silence_s: float, poll_s: float) -> None:
         self._folder, self._process = attempt.folder, process
         self._silence_s, self._poll_s = silence_s, poll_s
-        self.follower = Follower(attempt.folder)
+        self.follower = Follower(attempt.folder, monotonic=LivedClock(process.pid))
         self._stopped: Stopped | None = None
         self.outcome = asyncio.create_task(self._follow())
 

@@ -20,6 +20,17 @@ from bot.executor.fence import Fence, Superseded
 from tests.contracts.fake_executor import work
 
 STEPS = 40
+GREEDY = """
+import os, time
+os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+os.setpriority(os.PRIO_PROCESS, 0, 0)
+while True:
+    until = time.monotonic() + 0.2
+    while time.monotonic() < until:
+        pass
+    time.sleep(0.005)
+"""
+"""A program that leaves a fortieth of a processor to others, in small pieces."""
 
 
 class Worker:
@@ -100,6 +111,15 @@ class Worker:
         self.tell(0.5)
         time.sleep(1000)
         return FAILED
+
+    def starve(self) -> int:
+        """Want the processor, and get little of it as long as a grandchild lives that does not give way."""
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        child = subprocess.Popen([sys.executable, "-c", GREEDY])
+        (self.job / "grandchild").write_text(str(child.pid))
+        self.tell(0.5)
+        while True:
+            pass
 
     def leave_a_child(self) -> int:
         """End well, but leave something running."""

@@ -123,6 +123,22 @@ async def test_a_hanging_worker_tells_where(tmp_path: Path) -> None:
     assert "in raise_a_family" in (attempt.folder / "worker.log").read_text()
 
 
+@pytest.mark.fault(6)
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may take the processor from a training")
+async def test_a_worker_that_waits_for_the_processor_does_not_hang(tmp_path: Path) -> None:
+    """A training that other programs leave no processor is not taken for one that hangs, however long that lasts."""
+    hungry = Job(tmp_path / "7", "starve")
+    attempt = hungry.attempt()
+    executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)
+    await executor.start(attempt)
+    await until(lambda: hungry.grandchild() > 0)
+    waiting = Path("/proc") / str(hungry.pids()[0]) / "schedstat"
+    await until(lambda: int(waiting.read_text().split()[1]) > 3e9)
+    os.kill(hungry.grandchild(), signal.SIGKILL)
+    outcome = await executor.wait(attempt)
+    assert "no progress" in (outcome.reason or "")
+
+
 async def test_sigterm_from_elsewhere_gives_the_attempt_back(tmp_path: Path) -> None:
     counting = Job(tmp_path / "7", "count", step_s=0.05)
     attempt = counting.attempt()
