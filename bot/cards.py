@@ -113,4 +113,4 @@ def confirm_delete(info: Info) -> Message:
 
 def deleted(gone: Deleted) -> Message:
     """After a character went."""
-    return Message(f"{called(gone.handle)} is deleted: {gone.models} trained versions and {gone.schedules} schedules with it.")
+    return Message(f"{called(gone.handle)} is deleted. Trained versions that went with it: {gone.models}. Schedules: {gone.schedules}.")

@@ -33,11 +33,11 @@ class Receipt:
     def lines(self) -> list[str]:
         """Each kind of thing that went, one sentence a line."""
         count = self.numbers.get
-        made = f"{count('models', 0)} trained versions, {count('corpora', 0)} collections of tweets and {count('schedules', 0)} schedules"
+        made = f"Trained versions: {count('models', 0)}. Collections of tweets: {count('corpora', 0)}. Schedules: {count('schedules', 0)}"
         told = [
-            f"Characters: {count('characters', 0)}, with {made}.",
-            f"Trainings: {count('jobs', 0)}, with {count('uploads', 0)} uploads; asked for and not begun: {count('requests', 0)}.",
-            f"What people said about it: {count('consents', 0)} consents and {count('reports', 0)} reports.",
+            f"Characters: {count('characters', 0)}. {made}.",
+            f"Trainings: {count('jobs', 0)}. Asked for and not begun: {count('requests', 0)}. Uploads: {count('uploads', 0)}.",
+            f"Consents that people gave: {count('consents', 0)}. Reports: {count('reports', 0)}.",
             self._posts(),
             f"Copies of the database and backups that are rid of it: {count('copies', 0)}. Exports: {count('exports', 0)}.",
         ]

@@ -284,7 +284,7 @@ def test_deleting_asks_first() -> None:
     message = cards.confirm_delete(Info(records.character(handle="h" * 63), records.model(), records.corpus(), 2))
     assert message.buttons[0].custom_id == f"character:erase:{'h' * 63}"
     assert all(len(button.label) <= 80 and len(button.custom_id) <= 100 for button in message.buttons)
-    assert "2 trained versions" in cards.deleted(Deleted("heron", "Heron", 2, 1)).content
+    assert "Trained versions that went with it: 2" in cards.deleted(Deleted("heron", "Heron", 2, 1)).content
 
 
 @pytest.mark.parametrize(

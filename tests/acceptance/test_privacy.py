@@ -93,7 +93,7 @@ async def test_forgetting_leaves_no_sentence_of_it_behind(trained: Path) -> None
         question = await told(house, "privacy forget", {"handle": "ferry"})
         await house.alice.click(question, MINE)
         receipt = await becomes(house, question, "Forgotten: @ferry", wait_s=120)
-        assert "Characters: 1, with 1 trained versions" in receipt.content
+        assert "Characters: 1. Trained versions: 1." in receipt.content
         assert "of 4 are deleted" in receipt.content
         async with asyncio.timeout(60):
             while [message for channel in (house.channel, other) for message in channel.messages.values() if message.is_webhook]:

@@ -154,7 +154,7 @@ async def test_an_account_is_forgotten_with_a_receipt_and_its_messages_go(town: 
     assert await town.app.characters.list(town.guild.id)
     await town.alice.click(question, MINE)
     receipt = await becomes(town, question, "Forgotten: @heron")
-    for part in ("receipt 1", "Characters: 1, with 1 trained versions", "1 schedules", "of 3 are deleted"):
+    for part in ("receipt 1", "Characters: 1. Trained versions: 1.", "Schedules: 1", "of 3 are deleted"):
         assert part in receipt.content
     async with asyncio.timeout(TIMEOUT_S):
         while any(post.id in town.channel.messages for post in posts) or any(m.is_webhook for m in other.messages.values()):
