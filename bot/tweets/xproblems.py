@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bot.errors import Missing, NoAccess, Protected, RateLimited, SourceDown, SourceError, Spent, Suspended
+from bot.tweets.cleaning import drop_invisible, one_line
 from bot.tweets.web import Answer, moment, text_in
 
 _RESETS = ("x-rate-limit-reset", "x-app-limit-24hour-reset", "x-user-limit-24hour-reset")
@@ -172,10 +173,9 @@ def unreadable() -> SourceDown:
 def _said(answer: Answer, named: list[Problem]) -> str:
     """What X says, for a sentence: the status and a few words."""
     words = next(_words(named), answer.reason)
-    return f"HTTP {answer.status}" + (f", {' '.join(words.split())[:120]}" if words else "")
+    return f"HTTP {answer.status}" + (f", {words[:120]}" if words else "")
 
 
 def _words(named: list[Problem]) -> Iterator[str]:
     for problem in named:
-        if words := problem.title or problem.detail:
-            yield words
+        yield from filter(None, (one_line(drop_invisible(words)) for words in (problem.title, problem.detail)))

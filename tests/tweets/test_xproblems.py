@@ -102,6 +102,11 @@ REFUSALS: dict[str, tuple[Reply, type[SourceError], str]] = {
         SourceDown,
         "HTTP 200, Over capacity",
     ),
+    "letters that nobody sees": (
+        Reply({"errors": [problem("\0", "Down\0 for a\u202e moment.", "over")]}),
+        SourceDown,
+        "(HTTP 200, Down for a moment.)",
+    ),
     "page not there": (Reply(b"", 404), SourceDown, "HTTP 404, Not Found"),
     "limit, old form": (Reply({"errors": [{"code": 88, "message": "Rate limit exceeded"}]}, 403), RateLimited, "no more requests"),
     "limit of a day": (
