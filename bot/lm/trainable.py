@@ -1,7 +1,10 @@
 """An adapter in training: its pairs end to end in one tensor, so that clipping and the optimizer take a handful of operations."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw  # the class AdamW does the same and imports torch's compiler first, which takes seconds
 
 from bot.lm.adapter import Adapter, Pair
 
@@ -21,8 +24,11 @@ class Trainable:
         self._leaves = {name: view.requires_grad_() for name, view in _views(self._narrow, adapter.tensors).items()}
         self.pairs: dict[str, Pair] = Adapter(self._leaves, self.bias).pairs(dtype)
         """Gradients come to these, and to the bias."""
-        groups = [{"params": [self._flat], "peak": learning_rate}, {"params": [self.bias], "peak": bias_rate}]
-        self.optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True)
+        self._trained = [(self._flat, learning_rate), (self.bias, bias_rate)]
+        self._moments = [
+            {"step": tensor.new_zeros(()), "exp_avg": torch.zeros_like(tensor), "exp_avg_sq": torch.zeros_like(tensor)}
+            for tensor in (self._flat, self.bias.detach())
+        ]
         self.narrow()
 
     def narrow(self) -> None:
@@ -53,10 +59,41 @@ class Trainable:
     def step(self, share: float, clip: float) -> None:
         """Change all tensors at this share of the peak rates, along the gathered gradients, cut to the 2-norm `clip`."""
         torch.nn.utils.clip_grad_norm_([self._flat, self.bias], clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * share
-        self.optimizer.step()
+        for (tensor, peak), moments in zip(self._trained, self._moments, strict=True):
+            if tensor.grad is not None:
+                _move(tensor, tensor.grad, moments, peak * share)
         self.narrow()
+
+    def moments(self) -> dict[str, Any]:
+        """What the optimizer remembers, as the class AdamW gives its state."""
+        return {"state": dict(enumerate(self._moments))}
+
+    def load_moments(self, saved: dict[str, Any]) -> None:
+        """Go on with what `moments` gave."""
+        for number, moments in saved["state"].items():
+            for name, value in moments.items():
+                self._moments[number][name].copy_(value)
+
+
+@torch.no_grad()
+def _move(tensor: Tensor, gradient: Tensor, moments: dict[str, Tensor], learning_rate: float) -> None:
+    """A step of AdamW, in place."""
+    adamw(
+        [tensor],
+        [gradient],
+        [moments["exp_avg"]],
+        [moments["exp_avg_sq"]],
+        [],
+        [moments["step"]],
+        fused=True,
+        amsgrad=False,
+        beta1=0.9,
+        beta2=0.999,
+        lr=learning_rate,
+        weight_decay=0.0,
+        eps=1e-8,
+        maximize=False,
+    )
 
 
 def _views(flat: Tensor, like: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -291,7 +291,7 @@ class _Training:
             "state": asdict(self.state),
             "weights": self._weights(),
             "best": self.best,
-            "optimizer": self.trainable.optimizer.state_dict(),
+            "optimizer": self.trainable.moments(),
             "random": torch.get_rng_state(),
         }
         self.checkpoints.save(self.state.step, state)
@@ -306,7 +306,7 @@ class _Training:
         self.adapter.load_state(saved["weights"])
         self.best = saved["best"]
         self.trainable.narrow()
-        self.trainable.optimizer.load_state_dict(saved["optimizer"])
+        self.trainable.load_moments(saved["optimizer"])
         torch.set_rng_state(saved["random"])
 
 
