@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -111,7 +112,7 @@ class Stub:
 
     def connector(self) -> aiohttp.TCPConnector:
         """A new way to these servers, and to nowhere else; whoever gets it closes it."""
-        trust = ssl.create_default_context()
+        trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody else; the default one would read all that the system trusts
         self._authority.configure_trust(trust)
         return aiohttp.TCPConnector(resolver=self.names, ssl=trust)
 
@@ -162,12 +163,18 @@ class Stub:
         self._end.set()
 
 
+@cache
+def _authority() -> trustme.CA:
+    """Who vouches for all of them."""
+    return trustme.CA()
+
+
 @asynccontextmanager
 async def running(*services: Service) -> AsyncIterator[Stub]:
     """The stub, listening."""
-    authority = trustme.CA()
+    authority = _authority()
     stub = Stub(services, authority)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(*(host for service in services for host in service.hosts)).configure_cert(context)
     runner = web.ServerRunner(web.Server(stub.serve), handle_signals=False, shutdown_timeout=1)
     await runner.setup()
