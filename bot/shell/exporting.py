@@ -18,12 +18,12 @@ async def export(settings: Settings, *, handle: str, folder: Path) -> dict[str, 
     Raises:
         MynahError: there is no such character, its base is gone or has no place for it, or the folder is not empty.
     """
-    from bot.lm import export as lm  # noqa: PLC0415 -- torch is needed by this and by huggingtweets' recipe only, and takes seconds
-
     async with open_reader(settings) as registry:
         info = await registry.info(SHELL, handle)
         if info.model is None:
             raise NotFound(f"@{info.character.handle} has no model yet: its training has not ended.")
+        from bot.lm import export as lm  # noqa: PLC0415 -- torch is needed by this and by huggingtweets' recipe only, and takes seconds
+
         lm.check_empty(folder)
         await asyncio.to_thread(note_export, settings.mynah_home.resolve(), info.character.handle, folder)  # so that it can be forgotten
         names = {"handle": info.character.handle, "base_name": info.model.base_name}
