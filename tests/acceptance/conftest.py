@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.house import some_tweets
+from tests.acceptance.house import ONE_THREAD, some_tweets
 
 
 def mynah(*arguments: str, home: Path, timeout: float = 280, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -19,7 +19,7 @@ def mynah(*arguments: str, home: Path, timeout: float = 280, **environment: str)
     clean = {k: v for k, v in os.environ.items() if k not in {"DISCORD_TOKEN", "DISCORD_BASE_URL"}}
     return subprocess.run(
         [sys.executable, "-m", "bot", *arguments],
-        env=clean | {"MYNAH_HOME": str(home), "COLUMNS": "140"} | environment,
+        env=clean | ONE_THREAD | {"MYNAH_HOME": str(home), "COLUMNS": "140"} | environment,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -17,6 +17,8 @@ from bot.localdiscord.objects import Application, Channel, Guild
 from tests.discord.checked import checked_world
 
 START_S, TRAIN_S, SAY_S = 60.0, 240.0, 90.0
+ONE_THREAD = {"TRAIN_THREADS": "1"}
+"""Of the environment of a bot or a command: beside another test two threads wait for each other ten times as long as they compute."""
 TWEETS = Path(__file__).parents[2] / "bot" / "sample" / "tweets.tsv"
 
 
@@ -63,6 +65,7 @@ class House:
             "DISCORD_TOKEN": self.application.token,
             "DISCORD_BASE_URL": self.server.url,
             "MYNAH_HOME": str(self.home),
+            **ONE_THREAD,
         }
         with (self.home.parent / "bot.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
