@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.chaos.__main__ import checkpoints
 from tests.chaos.bots import Bots, bots
@@ -12,9 +13,12 @@ from tests.chaos.judge import Verdict
 from tests.chaos.points import ASKED, FETCHED, JOB_AND_SLOT, SLOTS, SYSCALLS, WORKER, WORKER_AND_BOT, Plan, enumerate_points, has_strace
 from tests.chaos.soak import soak
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def ready() -> AsyncIterator[Bots]:
+    """Started once: what forks the bots imports all of Mynah first."""
     async with bots() as found:
         yield found
 
