@@ -97,13 +97,18 @@ class House:
         """Start a short training and wait until its worker has made a step; the message that shows the job."""
         values = {"handle": handle, "archive": File("tweets.jsonl", some_tweets(70)), "consent": "public", "preset": "fast"}
         progress = await (await self.alice.slash("train", values, channel=self.channel)).done(20)
-        async with asyncio.timeout(120):
-            while not self._learns():
-                await asyncio.sleep(0.05)
+        await self.learning(1)
         return progress
 
-    def _learns(self) -> bool:
-        return any(re.search(r'"loss": \d', path.read_text("utf-8")) for path in self.home.glob("jobs/*/*/progress.jsonl"))
+    async def learning(self, attempts: int) -> None:
+        """Wait until the workers of so many attempts have made a step."""
+        async with asyncio.timeout(120):
+            while self._learnt() < attempts:
+                await asyncio.sleep(0.05)
+
+    def _learnt(self) -> int:
+        paths = self.home.glob("jobs/*/*/progress.jsonl")
+        return sum(re.search(r'"loss": \d', path.read_text("utf-8")) is not None for path in paths)
 
     def make_manager(self, person: Person) -> None:
         """Give somebody Manage Server."""

@@ -12,14 +12,29 @@ from bot.localdiscord import Fault, Harm, Permissions
 from tests.acceptance.house import SAY_S, TRAIN_S, House, open_house, some_tweets
 
 
-async def test_kill_9_of_the_bot_leaves_no_process_and_the_next_start_finishes_the_job(tmp_path: Path) -> None:
+def running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+async def test_one_training_survives_sigterm_and_kill_9_of_its_worker_and_of_the_bot(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
         progress = await house.training()
+        children = house.children()
+        assert await house.stop(signal.SIGTERM) == 0
+        assert running(children) == []
+
+        await house.start()
+        await house.learning(2)
+        assert house.process is not None
+        [worker] = [p for p in psutil.Process(house.process.pid).children() if "training_worker" in " ".join(p.cmdline())]
+        worker.kill()
+
+        await house.learning(3)
         children = house.children()
         assert len(children) >= 2
         await house.stop(signal.SIGKILL)
         _, alive = await asyncio.to_thread(psutil.wait_procs, children, 1.0)
-        assert [p for p in alive if p.status() != psutil.STATUS_ZOMBIE] == []
+        assert running(alive) == []
 
         await house.start()
         card = await house.result(after=progress)
@@ -29,30 +44,12 @@ async def test_kill_9_of_the_bot_leaves_no_process_and_the_next_start_finishes_t
         assert len(cards) == 1
 
 
-async def test_kill_9_of_the_worker_is_one_attempt(tmp_path: Path) -> None:
+async def test_a_character_asked_for_twice_is_one_job_which_its_button_cancels(tmp_path: Path) -> None:
     async with open_house(tmp_path / "data") as house:
-        progress = await house.training()
-        assert house.process is not None
-        children = psutil.Process(house.process.pid).children()
-        [worker] = [p for p in children if "training_worker" in " ".join(p.cmdline())]
-        worker.kill()
-        card = await house.result(after=progress)
-        assert "can speak now" in card.content
-
-
-async def test_sigterm_saves_and_ends_well(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "data") as house:
-        progress = await house.training()
-        children = house.children()
-        assert await house.stop(signal.SIGTERM) == 0
-        assert [p for p in children if p.is_running() and p.status() != psutil.STATUS_ZOMBIE] == []
-        await house.start()
-        assert "can speak now" in (await house.result(after=progress)).content
-
-
-async def test_a_running_job_is_cancelled_by_its_button(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "data") as house:
-        progress = await house.training()
+        progress = await house.training("@ferry")
+        joined = await (await house.train("@Ferry", some_tweets(), person=house.bob)).done(20)
+        assert "is being trained already" in joined.content
+        assert len(list((house.home / "uploads").glob("*"))) <= 1
         answer = await (await house.alice.click(progress, "Cancel")).done(30)
         assert "cancelled" in answer.content.lower()
         ended = await house.alice.wait_for(house.channel, lambda m: m.id == progress.id and "Cancelled" in m.content, 30)
@@ -64,15 +61,6 @@ async def test_a_running_job_is_cancelled_by_its_button(tmp_path: Path) -> None:
         assert "cancelled" in listed.content
         for folder in ("uploads", "jobs", "models"):
             assert not list((house.home / folder).glob("*")), folder
-
-
-async def test_the_same_character_asked_twice_joins(tmp_path: Path) -> None:
-    async with open_house(tmp_path / "data") as house:
-        progress = await (await house.train("@ferry", some_tweets())).done(20)
-        joined = await (await house.train("@Ferry", some_tweets(), person=house.bob)).done(20)
-        assert "is being trained already" in joined.content
-        await (await house.alice.click(progress, "Cancel")).done(30)
-        assert len(list((house.home / "uploads").glob("*"))) <= 1
 
 
 @pytest.mark.fault(17)
