@@ -4,8 +4,8 @@ import asyncio
 import json
 import re
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,40 +70,61 @@ def newest_first(begin: int, end: int) -> list[Post]:
     return [Post(number, TEXTS[number]) for number in reversed(range(begin, end))]
 
 
-@pytest.mark.parametrize(("source", "make"), [("x", XCase), ("bluesky", BlueskyCase), ("mastodon", MastodonCase)])
-async def test_an_account_is_read_and_speaks_and_is_brought_up_to_date_and_forgotten(
-    source: str, make: Callable[[], Case], tmp_path: Path
-) -> None:
-    case = make()
+@asynccontextmanager
+async def at_shell(case: Case, home: Path) -> AsyncIterator[tuple[Shell, Account]]:
+    """An account of fifty posts, and somebody at a shell who can reach its server."""
     account = Account(case.handle, posts=newest_first(0, 50))
     case.world.accounts[case.handle] = account
     case.world.pages = (PAGE,)
     async with running(case.world) as stub:
-        shell = Shell(stub, tmp_path / "data")
-        train = ("train", f"@{case.handle}", "--source", source, "--consent", "own", "--preset", "fast", "--seed", "1", "--yes")
-        made = await shell.told(*train)
-        assert (made["character"], made["model_version"]) == (case.handle.lower(), 1)
-        assert made["counts"] == {"downloaded": 50, "retweets": 0, "short": 0, "kept": 50}
-        assert shell.pages() == 3
+        yield Shell(stub, home), account
 
-        asked = len(stub.asked)
-        said = await shell.told("say", case.handle, "--prompt", "The heron", "--seed", "1")
-        assert len(stub.asked) == asked
-        assert said["posts"][0]["text"].startswith("The heron")
 
+async def learns(shell: Shell, source: str, handle: str) -> Any:
+    return await shell.told("train", f"@{handle}", "--source", source, "--consent", "own", "--preset", "fast", "--seed", "1", "--yes")
+
+
+async def reads_and_speaks(shell: Shell, source: str, handle: str) -> list[str]:
+    """What it has said."""
+    made = await learns(shell, source, handle)
+    assert (made["character"], made["model_version"]) == (handle.lower(), 1)
+    assert made["counts"] == {"downloaded": 50, "retweets": 0, "short": 0, "kept": 50}
+    assert shell.pages() == 3
+    asked = len(shell.stub.asked)
+    said = await shell.told("say", handle, "--prompt", "The heron", "--seed", "1")
+    assert len(shell.stub.asked) == asked
+    assert said["posts"][0]["text"].startswith("The heron")
+    return [post["text"] for post in said["posts"]]
+
+
+async def is_forgotten(shell: Shell, account: Account, said: list[str]) -> None:
+    texts = [post.text for post in account.posts]
+    assert sorted(standing(shell.home, texts)) == sorted(texts)
+    asked = len(shell.stub.asked)
+    receipt = await shell.told("privacy", "forget", account.handle, "--yes")
+    assert len(shell.stub.asked) == asked
+    assert receipt["handle"] == account.handle.lower()
+    assert standing(shell.home, [*texts, *said, account.handle.lower(), account.name]) == []
+    assert {path.name for path in shell.home.rglob("*") if path.is_file()} == {DATABASE, f"{DATABASE}.lock", "privacy.json"}
+
+
+@pytest.mark.parametrize(("source", "make"), [("bluesky", BlueskyCase), ("mastodon", MastodonCase)])
+async def test_an_account_is_read_and_speaks_and_is_forgotten(source: str, make: Callable[[], Case], tmp_path: Path) -> None:
+    async with at_shell(make(), tmp_path / "data") as (shell, account):
+        said = await reads_and_speaks(shell, source, account.handle)
+        assert shell.rows("SELECT sum(posts), sum(users) FROM spending") == [(None, None)]
+        await is_forgotten(shell, account, said)
+
+
+async def test_an_account_of_x_is_brought_up_to_date_and_pays_for_no_post_twice(tmp_path: Path) -> None:
+    async with at_shell(XCase(), tmp_path / "data") as (shell, account):
+        said = await reads_and_speaks(shell, "x", account.handle)
         account.posts[:0] = newest_first(50, 60)
-        again = await shell.told(*train)
+        again = await learns(shell, "x", account.handle)
         assert (again["model_version"], again["counts"]["downloaded"]) == (2, 60)
         assert shell.pages() == 4, "what was read before was read again"
-        assert shell.rows("SELECT sum(posts), sum(users) FROM spending") == [(60, 2) if source == "x" else (None, None)]
-
-        assert standing(shell.home, TEXTS) == TEXTS
-        asked = len(stub.asked)
-        receipt = await shell.told("privacy", "forget", case.handle, "--yes")
-        assert len(stub.asked) == asked
-        assert receipt["handle"] == case.handle.lower()
-    assert standing(shell.home, [*TEXTS, *(post["text"] for post in said["posts"]), case.handle.lower(), account.name]) == []
-    assert {path.name for path in shell.home.rglob("*") if path.is_file()} == {DATABASE, f"{DATABASE}.lock", "privacy.json"}
+        assert shell.rows("SELECT sum(posts), sum(users) FROM spending") == [(60, 2)]
+        await is_forgotten(shell, account, said)
 
 
 async def test_an_account_that_is_not_there_leaves_a_sentence_and_nothing_else(tmp_path: Path) -> None:
