@@ -135,7 +135,8 @@ def _attempt(here: Place, base: str, *, job: int, count: int, recipe: dict[str, 
     attempt = Attempt(job, 1, here.work / str(job) / "a1")
     attempt.folder.mkdir(parents=True)
     sources = (SpecSource("someone", str(source), source.name, "operator"),)
-    files.write_spec(attempt.folder, TrainSpec(job, 1, "someone", sources, base, Path(base).name, seed=1, recipe=recipe))
+    threads = 1 if here.tiny else None
+    files.write_spec(attempt.folder, TrainSpec(job, 1, "someone", sources, base, Path(base).name, seed=1, recipe=recipe, threads=threads))
     return attempt
 
 
