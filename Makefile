@@ -7,15 +7,18 @@ BENCH_STAMP := $(VENV)/.installed-bench
 # A second client for the local Discord; where npm cannot install it its test is skipped, and counted.
 CLIENT := tests/localdiscord/discordjs
 DISCORDJS := $(if $(shell command -v npm),$(CLIENT)/node_modules/.package-lock.json)
+# Some machines forbid Python to keep what it has compiled; the tests start hundreds of processes that would each compile Mynah anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test chaos bench lint check install format clean
 
 demo: install
 	$(BIN)/mynah demo $(if $(ONCE),--once)
 
-# By as many processes as there are cores, each with one thread for torch; a file's tests stay together.
+# By as many processes as there are cores, each with one thread for torch. A file's tests stay together, and the files keep their order:
+# those that start bots and trainings come first, so that the end, where a process may find nothing left to do, is made of short ones.
 test: install $(DISCORDJS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Kills the bot at every moment that matters, then at random: nothing lost, nothing twice. Some minutes.
 chaos: install
