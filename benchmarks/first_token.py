@@ -1,6 +1,6 @@
 """One whole process of `benchmarks.cold_start`: from nothing to the first token, then out. Imports nothing but what its contestant needs.
 
-python -m benchmarks.first_token <contestant> <base or model folder> <adapter or converted folder>
+python -m benchmarks.first_token <contestant> <base or model folder> [<adapter, or converted folder> [<folder of packed copies>]]
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Any
 _PROMPT = "My dream is"
 
 
-def transformers(model: str, _unused: str) -> None:
+def transformers(model: str) -> None:
     """A model and its tokenizer as transformers loads them."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -21,7 +21,7 @@ def transformers(model: str, _unused: str) -> None:
     loaded.generate(**tokenizer(_PROMPT, return_tensors="pt"), do_sample=True, max_new_tokens=1, pad_token_id=tokenizer.eos_token_id)
 
 
-def pipeline(model: str, _unused: str) -> None:
+def pipeline(model: str) -> None:
     """The pipeline of a model card."""
     import torch
     from transformers import pipeline as make
@@ -39,16 +39,16 @@ def ctranslate2(model: str, converted: str) -> None:
     engine.Generator(converted, device="cpu").generate_batch([prompt], max_length=1, sampling_topk=50)
 
 
-def mynah(base: str, adapter: str) -> None:
-    """The base and one character of Mynah."""
+def mynah(base: str, adapter: str, copies: str) -> None:
+    """The base and one character of Mynah. A start makes the packed copy of the base in `copies`, where it is not there yet."""
     from bot.lm.generation import load_speaker
 
-    speaker = load_speaker(base)
+    speaker = load_speaker(base, Path(copies))
     speaker.begin(adapter, _PROMPT, [1])
     speaker.step()
 
 
-CONTESTANTS: dict[str, Callable[[str, str], None]] = {
+CONTESTANTS: dict[str, Callable[..., None]] = {
     "transformers": transformers,
     "transformers pipeline": pipeline,
     "CTranslate2 int8": ctranslate2,
@@ -58,7 +58,7 @@ CONTESTANTS: dict[str, Callable[[str, str], None]] = {
 
 def main() -> None:
     """Speak, tell that it is done, and then how much memory it took."""
-    CONTESTANTS[sys.argv[1]](sys.argv[2], sys.argv[3])
+    CONTESTANTS[sys.argv[1]](*sys.argv[2:])
     print("spoken", flush=True)
 
     from benchmarks.child import peak_rss_mb

@@ -26,6 +26,7 @@ _COLUMNS = {
     "peak_rss_mb": "peak memory, MB",
     "saved_bytes": "saved, MB",
     "convert_seconds": "conversion, s",
+    "conversion_seconds": "made once, s",
     "ack_p50_ms": "acknowledged p50, ms",
     "ack_p99_ms": "p99, ms",
     "ack_max_ms": "max, ms",

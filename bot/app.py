@@ -9,6 +9,7 @@ from pathlib import Path
 import structlog
 
 from bot.backups import DATABASE, DailyCopies
+from bot.bases import packed_folder
 from bot.characters import Characters
 from bot.clock import Clock, SystemClock
 from bot.config import Settings
@@ -85,7 +86,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
     async with AsyncExitStack() as stack:
         database = await open_database(home, clock)
         stack.push_async_callback(database.close)
-        generator = Generator(threads=settings.train_threads, idle_s=settings.idle_minutes * 60)
+        generator = Generator(threads=settings.train_threads, idle_s=settings.idle_minutes * 60, copies=packed_folder(home))
         stack.push_async_callback(generator.close)
         privacy = Privacy(database=database, clock=clock)
         queue = JobQueue(database=database, settings=settings, clock=clock, privacy=privacy)
@@ -185,7 +186,7 @@ async def open_reader(settings: Settings) -> AsyncIterator[Characters]:
     async with AsyncExitStack() as stack:
         database = await _open_to_read(home / DATABASE)
         stack.push_async_callback(database.close)
-        generator = Generator(threads=settings.train_threads)
+        generator = Generator(threads=settings.train_threads, copies=packed_folder(home))
         stack.push_async_callback(generator.close)
         yield Characters(database=database, generator=generator, home=home, clock=SystemClock(), blocked=settings.blocked)
 

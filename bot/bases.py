@@ -1,5 +1,6 @@
 """Which base a character is trained on, found by name. Imports no torch, so that the bot's own process may ask."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -58,6 +59,16 @@ def pulled_folder(name: str, home: Path) -> Path:
 def is_pulled(name: str, home: Path) -> bool:
     """Whether `mynah base pull` has fetched it."""
     return (pulled_folder(name, home) / "config.json").is_file()
+
+
+def packed_folder(home: Path) -> Path:
+    """Where the packed copies of bases lie (`bot/lm/packed.py`), which can be made again at any time."""
+    return home / "packed"
+
+
+def packed_file(base: str, folder: Path) -> Path:
+    """The packed copy of `nano` or of the base in a folder."""
+    return folder / f"{hashlib.sha256(base.encode()).hexdigest()[:16]}.safetensors"
 
 
 def check_folder(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 models/<character>/v<version>/   a model's files, as its row lists them
 corpora/<corpus>.jsonl           the tweets that it was taught from
+packed/<base>.safetensors        a base as it lies in memory, so that speaking starts sooner
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from bot.bases import packed_file, packed_folder
 from bot.errors import TrainingError
 from bot.executor import files
 from bot.executor.contract import Attempt, Result
@@ -126,6 +128,7 @@ class Registry:
         keep |= {job.path_of(material).parent for job in open_jobs for material in job.materials}
         keep |= {Path(request.training.source_path).parent for request in await self._requests.open()}
         await asyncio.to_thread(self._remove_others, keep, away)
+        await asyncio.to_thread(self._remove_packed, await self._models.bases())
         if aside is not None:
             async with self._database.transaction() as tx:
                 await self._facts.delete(tx, ASIDE)
@@ -208,6 +211,15 @@ class Registry:
         for folder in self._home.glob("models/*"):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+
+    def _remove_packed(self, bases: set[str]) -> None:
+        """Copies of bases that no model has, and what was left half written. Never set aside: they can be made again."""
+        folder = packed_folder(self._home)
+        keep = {packed_file(base, folder) for base in bases}
+        for path in folder.glob("*"):
+            if path not in keep and path.is_file():
+                path.unlink(missing_ok=True)
+                log.info("removed what belongs to nothing", path=str(path.relative_to(self._home)))
 
     def _job_folder(self, job_id: int) -> Path:
         return self._home / "jobs" / str(job_id)

@@ -125,6 +125,10 @@ class ModelStore:
         )
         return [Model.from_row(row) for row in rows]
 
+    async def bases(self) -> set[str]:
+        """Whatever a model says that it was trained on."""
+        return {row["base"] for row in await self._database.fetch_all("SELECT DISTINCT base FROM models")}
+
     async def ids(self) -> set[tuple[int, int]]:
         """Character and version of each: the folders that may lie in models/."""
         rows = await self._database.fetch_all("SELECT character_id, version FROM models")

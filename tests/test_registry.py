@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from bot import registry
+from bot.bases import packed_file, packed_folder
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome, Result
 from storage.characters import CharacterStore
 from storage.corpora import CorpusStore
+from storage.facts import FactStore
 from storage.jobs import Job
 from storage.models import Model, ModelStore
 from storage.requests import RequestStore
+from storage.restoring import ASIDE
 from tests.contracts.fake_executor import RESULT, FakeExecutor, hang, succeed, work
 from tests.desk import Desk, at_work, cut_off, desk
 from tests.fake_source import FakeSource, posts
@@ -284,3 +287,21 @@ async def test_the_sweep_removes_what_belongs_to_nothing_and_only_that(tmp_path:
         assert one.files() == before | {"bases/gpt2/config.json"}
         assert kept in one.files()
         assert not (tmp_path / "models" / "9").exists()
+
+
+@pytest.mark.parametrize("aside", [None, "replaced"])
+async def test_the_sweep_removes_packed_copies_of_bases_that_no_model_has(tmp_path: Path, aside: str | None) -> None:
+    async with desk(tmp_path) as one:
+        await one.train()
+        model = await only_model(one)
+        folder = packed_folder(tmp_path)
+        folder.mkdir()
+        used, unused, half = packed_file(model.base, folder), packed_file("/gone", folder), folder / ".xyz.tmp"
+        for file in (used, unused, half):
+            file.write_text("a copy")
+        if aside:
+            async with one.database.transaction() as tx:
+                await FactStore(one.database).put(tx, ASIDE, aside)
+        await one.runner.recover()
+        assert list(folder.iterdir()) == [used]
+        assert not (tmp_path / "replaced").exists(), "they can be made again, so none is set aside"

@@ -7,6 +7,7 @@ answered as they are done. Requests are data: nothing in them is run, and files 
 import contextlib
 import ctypes
 import gc
+import logging
 import os
 import queue
 import secrets
@@ -167,6 +168,17 @@ class Worker:
         self._tell(answer)
 
 
+class _Notices(logging.Handler):
+    """Hands on to the bot's log what should stand there."""
+
+    def __init__(self, tell: Callable[[Answer], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(Answer(0, notice=record.getMessage()))
+
+
 def _give_back() -> None:
     """Return the memory of what was let go to the system."""
     gc.collect()
@@ -195,7 +207,7 @@ def _read(questions: "queue.SimpleQueue[Question | None]") -> None:
 
 
 def main() -> None:
-    """Answer until the bot closes standard input. Argument: after how many seconds an unused base is unloaded."""
+    """Answer until the bot closes standard input. Arguments: after how many seconds an unused base is unloaded; folder of packed copies."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print goes to the log
 
@@ -205,7 +217,9 @@ def main() -> None:
 
     questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(questions,), daemon=True).start()
-    bases = Bases(idle_s=float(sys.argv[1]), load=load_speaker)
+    logging.getLogger("mynah").addHandler(_Notices(tell))
+    idle_s, copies = float(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    bases = Bases(idle_s=idle_s, load=lambda base: load_speaker(base, copies))
     worker = Worker(bases, tell)
     while True:
         try:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import structlog
@@ -90,6 +91,8 @@ class Answer:
     number: int
     reply: SayReply | None = None
     error: str | None = None
+    notice: str | None = None
+    """For the log, and no answer to anybody."""
 
 
 _ANSWER, _QUESTION = TypeAdapter(Answer), TypeAdapter(Question)
@@ -132,6 +135,9 @@ class _Child:
                 answer = _parse(line)
                 if answer is None:
                     continue
+                if answer.notice is not None:
+                    log.warning("from the process that speaks", said=answer.notice)
+                    continue
                 self.answered += 1
                 waiting = self._open.get(answer.number)
                 if waiting is not None and not waiting.done():
@@ -150,6 +156,7 @@ class Generator:
         threads: int | None = None,
         timeout_s: float = 60.0,
         idle_s: float = 900.0,
+        copies: Path | None = None,
         worker: str = "bot.executor.generation_worker",
     ) -> None:
         """Build it; nothing runs yet.
@@ -158,9 +165,11 @@ class Generator:
             threads: CPU threads of the child; None = all that it may use.
             timeout_s: a request that takes longer has failed; a child that has answered nobody meanwhile is replaced.
             idle_s: seconds after which the child unloads a base that nobody spoke on.
+            copies: folder for packed copies of bases, with which it starts sooner; None = none are made.
             worker: the module that the child runs.
         """
-        self._threads, self._timeout_s, self._idle_s, self._worker = threads, timeout_s, idle_s, worker
+        self._threads, self._timeout_s, self._worker = threads, timeout_s, worker
+        self._arguments = (str(idle_s), *([] if copies is None else [str(copies)]))
         self._starting = asyncio.Lock()
         self._again = asyncio.Lock()
         self._unanswered = 0
@@ -239,7 +248,7 @@ class Generator:
                 file = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the child
                 process = await spawn(
                     self._worker,
-                    str(self._idle_s),
+                    *self._arguments,
                     nice=0,
                     threads=self._threads,
                     stdout=asyncio.subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,18 +73,29 @@ class Base:
     """How many numbers the model has."""
 
 
-def load_base(base: str, *, name: str | None = None, dtype: torch.dtype | None = None) -> Base:
+def base_folder(base: str) -> Path:
+    """Where the files of `nano` lie, or of the model in a folder.
+
+    Raises:
+        BadInput: the folder holds no model that may be loaded.
+    """
+    return NANO_FOLDER if base == NANO else check_folder(Path(base))
+
+
+def load_base(base: str, *, name: str | None = None, dtype: torch.dtype | None = None, rest: Mapping[str, Tensor] | None = None) -> Base:
     """Load `nano` or the model in a folder, with weights of this type; None = the one that is fastest to train on.
+
+    `rest`: all weights but the matrices, where somebody has those already: then no weights are read, and `parameters` counts these alone.
 
     Raises:
         BadInput: the folder holds no causal language model that may be loaded.
     """
-    folder = NANO_FOLDER if base == NANO else check_folder(Path(base))
+    folder = base_folder(base)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or fast_dtype(device)
     config = _read(folder / "config.json")
     try:
-        network, parameters = _load_network(folder, config, device, dtype)
+        network, parameters = _load_network(folder, config, device, dtype) if rest is None else _without_matrices(config, rest)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"{folder} holds no causal language model that can be loaded: {str(error).splitlines()[0]}") from error
     positions = [p for p in (config.get("max_position_embeddings"), config.get("n_positions"), config.get("sliding_window")) if p]
@@ -109,6 +121,13 @@ def _load_network(folder: Path, config: dict[str, Any], device: torch.device, dt
     _check_weights(folder, network)
     _check_rest(folder, network)
     return network, sum(t.numel() for t in weights.values())
+
+
+def _without_matrices(config: dict[str, Any], rest: Mapping[str, Tensor]) -> tuple[Network, int]:
+    described = network_class(config)
+    if described is None:
+        raise ValueError("its architecture is not described here")
+    return described(config, dict(rest)), sum(t.numel() for t in rest.values())
 
 
 def _load_weights(folder: Path) -> dict[str, Tensor]:

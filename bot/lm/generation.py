@@ -16,7 +16,8 @@ from bot.errors import BadInput
 from bot.lm.base import Base, load_base
 from bot.lm.company import Row
 from bot.lm.decoder import SLOTS, Decoder, likelihoods
-from bot.lm.kernels import lent_threads
+from bot.lm.kernels import are_usable, lent_threads
+from bot.lm.packed import load_packed
 from bot.lm.quantised import Resident
 from bot.lm.sampling import Manner, choices, manner_of, penalise
 from bot.lm.screening import LONGEST, is_broken
@@ -141,10 +142,10 @@ class _Text:
 class Speaker:
     """Speaks as any character trained on its base."""
 
-    def __init__(self, base: Base, *, cached: int = 64, quantised: bool | None = None) -> None:
-        """`cached`: how many characters stay in memory; `quantised`: None = where it is faster."""
+    def __init__(self, base: Base | Resident, *, cached: int = 64, quantised: bool | None = None) -> None:
+        """`cached`: how many characters stay in memory; `quantised`: None = where it is faster. A resident base is taken as it is."""
         with torch.inference_mode():
-            self._base = Resident(base, quantised=quantised)
+            self._base = base if isinstance(base, Resident) else Resident(base, quantised=quantised)
         pieces = Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary)
         endings = [base.tokenizer.end, *(i for i, piece in enumerate(pieces.spelt) if piece and b"\n" in piece)]
         self._endings, self._ending = torch.tensor(endings), frozenset(endings)
@@ -301,10 +302,14 @@ class Speaker:
         return _Prompt(prompt, ids, len(self._base.tokenizer.decode(ids[1:])))
 
 
-def load_speaker(base: str) -> Speaker:
+def load_speaker(base: str, copies: Path | None = None) -> Speaker:
     """Speak on `nano` or the base in a folder, loaded for that alone.
+
+    `copies`: the folder of packed copies, see `bot.lm.packed`; None = none is used or made.
 
     Raises:
         BadInput: the folder holds no causal language model that may be loaded.
     """
+    if copies is not None and not torch.cuda.is_available() and are_usable():
+        return Speaker(load_packed(base, copies))
     return Speaker(load_base(base, dtype=None if torch.cuda.is_available() else torch.float32))

@@ -5,6 +5,7 @@ is built when Mynah is installed, where there is a C compiler; without it, and o
 """
 
 import ctypes
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -42,16 +43,26 @@ class Matrix:
         """Pack it."""
         wide = matrix.detach().float()
         outputs, inputs = wide.shape
-        padded, depth = -(-outputs // _WIDE) * _WIDE, -(-inputs // _DEEP)
-        self._weights = torch.zeros(padded // _WIDE, depth, _WIDE, _DEEP, dtype=torch.int8)
-        self._numbers = torch.zeros(3, padded)
-        scales, sums, biases = (line.data_ptr() for line in self._numbers)
+        of_weights, of_numbers = packed_shapes(outputs, inputs)
+        weights, numbers = torch.zeros(of_weights, dtype=torch.int8), torch.zeros(of_numbers)
         if bias is not None:
-            self._numbers[2, :outputs] = bias.detach().float()
-        packing = _Packing(wide.data_ptr(), outputs, inputs, *wide.stride(), self._weights.data_ptr(), scales, sums)
+            numbers[2, :outputs] = bias.detach().float()
+        scales, sums, _ = (line.data_ptr() for line in numbers)
+        packing = _Packing(wide.data_ptr(), outputs, inputs, *wide.stride(), weights.data_ptr(), scales, sums)
         _library().mynah_pack(ctypes.byref(packing), _threads())
+        self._hold(weights, numbers, outputs, inputs)
+
+    @classmethod
+    def packed(cls, weights: Tensor, numbers: Tensor, outputs: int, inputs: int) -> "Matrix":
+        """One that was packed before: its `weights` and `numbers`. The weights must begin at a multiple of 64 bytes."""
+        made = cls.__new__(cls)
+        made._hold(weights, numbers, outputs, inputs)  # noqa: SLF001  # its own
+        return made
+
+    def _hold(self, weights: Tensor, numbers: Tensor, outputs: int, inputs: int) -> None:
+        self.weights, self.numbers = weights, numbers
         self.inputs, self.outputs = inputs, outputs
-        self._packed = _Matrix(inputs, outputs, self._weights.data_ptr(), scales, sums, biases)
+        self._packed = _Matrix(inputs, outputs, weights.data_ptr(), *(line.data_ptr() for line in numbers))
         self._at = ctypes.addressof(self._packed)
 
     def __call__(self, x: Tensor, pairs: int | None = None) -> Tensor:
@@ -66,6 +77,12 @@ class Matrix:
     def embed(self, ids: Tensor, embedded: Tensor, pairs: int) -> None:
         """Add to embeddings `[rows, inputs]` of these tokens what each row's pair of this layer, the output's, makes of them."""
         _library().mynah_embed(pairs, ids.data_ptr(), embedded.data_ptr(), *embedded.shape)
+
+
+def packed_shapes(outputs: int, inputs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of the weights of a packed matrix, and of its numbers: scales, sums and biases."""
+    padded = -(-outputs // _WIDE) * _WIDE
+    return (padded // _WIDE, -(-inputs // _DEEP), _WIDE, _DEEP), (3, padded)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, *, cache: Tensor, slots: Tensor, lengths: Tensor) -> Tensor:
@@ -105,6 +122,12 @@ def lent_threads() -> Iterator[None]:
 
 def _threads() -> int:
     return _lent[-1] if _lent else torch.get_num_threads()
+
+
+@cache
+def library_digest() -> str:
+    """Which build of the library this is: another one may pack otherwise."""
+    return hashlib.sha256(_files()[0].read_bytes()).hexdigest()
 
 
 def were_built() -> bool:

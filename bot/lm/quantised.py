@@ -5,7 +5,8 @@ of its own, and products of whole numbers are exact: what a row gets does not de
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,11 +25,21 @@ _ROWS = 8
 _TINY = 1e-30
 
 
+@dataclass(frozen=True)
+class Packed:
+    """What is large in a base, in the form in which the kernels read it."""
+
+    matrices: Mapping[str, Matrix]
+    """Of every linear layer and the output layer."""
+    embedding: Tensor
+    """`[vocabulary, width]`, 16 bits wide."""
+
+
 class Resident:
     """A base that is ready to speak. Nothing of the loaded one is kept but what is needed."""
 
-    def __init__(self, base: Base, *, quantised: bool | None = None) -> None:
-        """`quantised`: None = where it is faster."""
+    def __init__(self, base: Base, *, quantised: bool | None = None, packed: Packed | None = None) -> None:
+        """`quantised`: None = where it is faster. `packed`: the base's matrices, which it comes without."""
         on_cpu = base.device.type == "cpu"
         if quantised is None:
             quantised = on_cpu and (are_usable() or (base.parameters >= SMALLEST and can_quantise()))
@@ -40,8 +51,14 @@ class Resident:
             self.dtype = base.dtype
         self.native = quantised and self.dtype == torch.float32 and are_usable()
         """Whether every product is a `Matrix` of the kernels."""
+        self.network: Network = source
+        self.products: dict[str, Product]
+        if packed is not None:
+            self.products, self._embedding = dict(packed.matrices), packed.embedding
+            return
         self.products = {name: self._product(source, name, quantised=quantised) for name in (*source.linears, source.head)}
-        self.network = _remainder(source, self.dtype) if isinstance(source, StoredNetwork) else source
+        if isinstance(source, StoredNetwork):
+            self.network = _remainder(source, self.dtype)
         self._embedding = source.matrix(source.embedding)
         if quantised:
             self._embedding = self._embedding.half()
@@ -53,6 +70,13 @@ class Resident:
         if quantised:
             return Quantised(matrix, bias)
         return Plain(matrix.to(self.dtype), None if bias is None else bias.to(self.dtype))
+
+    @property
+    def packed(self) -> Packed | None:
+        """Its matrices as the kernels read them; None where the kernels do not, or not alone."""
+        if not self.native or not isinstance(self.network, StoredNetwork):
+            return None
+        return Packed({name: product for name, product in self.products.items() if isinstance(product, Matrix)}, self._embedding)
 
     def embed(self, ids: Tensor) -> Tensor:
         """The embeddings of tokens."""

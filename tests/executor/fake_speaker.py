@@ -46,6 +46,9 @@ def answers(question: Question, held: list[Question]) -> Iterator[Answer]:
             Path(request.model).touch()
         case ["hold", _]:
             held.append(question)
+        case ["notice"]:
+            yield Answer(0, notice="the shelf is full")
+            yield answer(question)
         case ["let", "go"]:
             yield from map(answer, (question, *reversed(held)))
         case _:

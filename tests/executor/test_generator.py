@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from bot.errors import GenerationError
 from bot.executor.generator import LONGEST_LINE, Generator, SayRequest
@@ -39,6 +40,12 @@ async def test_one_process_answers_everyone_in_turn(generator: Generator) -> Non
     answers = await asyncio.gather(*(said(generator, prompt) for prompt in prompts))
     assert [text for text, _ in answers] == prompts
     assert len({pid for _, pid in answers}) == 1
+
+
+async def test_what_the_process_has_to_say_to_nobody_stands_in_the_log(generator: Generator) -> None:
+    with capture_logs() as told:
+        assert (await said(generator, "notice"))[0] == "notice"
+    assert [line["said"] for line in told] == ["the shelf is full"]
 
 
 async def test_a_dead_process_is_replaced(generator: Generator) -> None:

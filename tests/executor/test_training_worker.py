@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.bases import packed_file, packed_folder
 from bot.errors import GenerationError
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome, Result, SpecSource, TrainSpec
@@ -19,6 +20,7 @@ from bot.executor.fence import Fence
 from bot.executor.generator import Generator, SayReply, SayRequest
 from bot.executor.local import LocalExecutor
 from bot.executor.training_worker import foreign_to_base
+from bot.lm.kernels import are_usable
 from bot.lm.screening import Screen
 from bot.lm.verdict import Evaluation, verdict
 from bot.tweets.cleaning import Counts, Kept
@@ -231,8 +233,8 @@ async def test_a_newer_attempt_shuts_this_one_out(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-async def generator() -> AsyncIterator[Generator]:
-    made = Generator(threads=1)
+async def generator(tmp_path: Path) -> AsyncIterator[Generator]:
+    made = Generator(threads=1, copies=packed_folder(tmp_path))
     yield made
     await made.close()
 
@@ -241,7 +243,7 @@ def texts(reply: SayReply) -> list[str]:
     return [post.text for post in reply.posts]
 
 
-async def test_the_new_model_speaks(trained: tuple[Path, Result], generator: Generator) -> None:
+async def test_the_new_model_speaks(trained: tuple[Path, Result], generator: Generator, tmp_path: Path) -> None:
     folder = trained[0] / "model"
     wanted = SayRequest(str(folder), "nano", "Log 500:", (1, 2, 3, 4, 5), 5)
     reply = await generator.say(wanted)
@@ -252,6 +254,7 @@ async def test_the_new_model_speaks(trained: tuple[Path, Result], generator: Gen
     pid = generator._child.process.pid if generator._child else 0
     os.kill(pid, signal.SIGKILL)
     assert await generator.say(wanted) == reply, "the same seeds, from another process"
+    assert packed_file("nano", packed_folder(tmp_path)).exists() == are_usable(), "which need not pack the base again"
     for post in reply.posts:
         alone = await generator.say(SayRequest(str(folder), "nano", "Log 500:", (post.seed,), 1))
         assert texts(alone) == [post.text]
