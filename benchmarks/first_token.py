@@ -41,6 +41,9 @@ def ctranslate2(model: str, converted: str) -> None:
 
 def mynah(base: str, adapter: str, copies: str) -> None:
     """The base and one character of Mynah. A start makes the packed copy of the base in `copies`, where it is not there yet."""
+    from bot.executor.child import collect_rarely
+
+    collect_rarely()
     from bot.lm.generation import load_speaker
 
     speaker = load_speaker(base, Path(copies))

@@ -8,6 +8,7 @@ guards stand before anything heavy is imported.
 
 import contextlib
 import ctypes
+import gc
 import os
 import runpy
 import select
@@ -58,6 +59,11 @@ def give_way(nice: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
 
 
+def collect_rarely() -> None:
+    """Look for garbage among objects less often: imports make them by the hundred thousand, and hardly any is garbage."""
+    gc.set_threshold(100_000, 50, 100)
+
+
 def main() -> None:
     """Set the guards, then become the worker."""
     bot, nice, module = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
@@ -66,6 +72,8 @@ def main() -> None:
     die_with(bot)
     watch_stdin()
     give_way(nice)
+    if not nice:  # somebody waits for it to speak
+        collect_rarely()
     sys.argv = [module, *sys.argv[4:]]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -208,6 +208,7 @@ def _read(questions: "queue.SimpleQueue[Question | None]") -> None:
 
 def main() -> None:
     """Answer until the bot closes standard input. Arguments: after how many seconds an unused base is unloaded; folder of packed copies."""
+    gc.freeze()  # what was imported stays: `_give_back` need not look through it
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print goes to the log
 

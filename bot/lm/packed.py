@@ -1,7 +1,8 @@
 """The packed copy of a base: its matrices as the kernels read them, in one safetensors file that later starts map into memory.
 
 Made when a base is first spoken on, since packing it takes longer than reading it. A copy holds nothing but what the base's own files say,
-and can be deleted at any time. One that is damaged, or was made of other files or by other kernels, is made anew.
+and can be deleted at any time. One that is damaged, or was made of other files or by other kernels, is made anew. Architectures that
+transformers computes have none.
 """
 
 import errno

@@ -228,6 +228,12 @@ def test_a_copy_in_use_may_be_replaced(base: str, copies: Path) -> None:
     assert scored(used) == expected
 
 
+def test_a_base_that_transformers_computes_has_none(tiny: Tiny, copies: Path) -> None:
+    base = str(tiny("gpt_neox"))
+    assert scored(load_packed(base, copies)) == scored(Resident(load_base(base, dtype=torch.float32)))
+    assert not copies.exists()
+
+
 def test_a_speaker_is_loaded_from_it(base: str, copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load_speaker(base)
     assert not copies.exists()
