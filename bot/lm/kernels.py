@@ -16,6 +16,7 @@ from torch import Tensor
 
 _DEEP, _WIDE = 4, 64
 """Packed weights have so many inputs together, and so many outputs beside each other."""
+_BOUNDARY = 64
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -54,7 +55,13 @@ class Matrix:
 
     @classmethod
     def packed(cls, weights: Tensor, numbers: Tensor, outputs: int, inputs: int) -> "Matrix":
-        """One that was packed before: its `weights` and `numbers`. The weights must begin at a multiple of 64 bytes."""
+        """One that was packed before: its `weights` and `numbers`.
+
+        Raises:
+            ValueError: the weights begin at no multiple of 64 bytes, where the kernels cannot read them.
+        """
+        if weights.data_ptr() % _BOUNDARY:
+            raise ValueError("its weights do not begin at a multiple of 64 bytes")
         made = cls.__new__(cls)
         made._hold(weights, numbers, outputs, inputs)  # noqa: SLF001  # its own
         return made
