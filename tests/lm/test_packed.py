@@ -22,6 +22,7 @@ from bot.lm.kernels import are_usable
 from bot.lm.packed import load_packed
 from bot.lm.quantised import Resident
 from bot.lm.spelling import write_alphabet
+from tests.lm.architectures import make_model
 from tests.lm.conftest import ARCHITECTURES
 
 Tiny = Callable[[str], Path]
@@ -161,6 +162,18 @@ def test_what_is_no_sound_copy_is_made_anew(
     reading = Reading(monkeypatch)
     assert scored(load_packed(base, copies)) == expected
     assert (reading.count, file.read_bytes()) == (1, whole)
+
+
+def test_the_last_few_bytes_count_too(base: str, copies: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a copy is no whole number of 64 bits long."""
+    make_model("gpt2", vocab_size=345, n_embd=33, n_head=3).save_pretrained(base)
+    expected = scored(load_packed(base, copies))
+    file = packed_file(base, copies)
+    assert file.stat().st_size % 8
+    _turn_a_bit_at_the_end(file)
+    reading = Reading(monkeypatch)
+    assert scored(load_packed(base, copies)) == expected
+    assert reading.count == 1
 
 
 def test_another_base_in_the_same_folder_gets_a_copy_of_its_own(base: str, copies: Path, tiny: Tiny) -> None:
