@@ -15,7 +15,6 @@ NICE = 19
 SPEAKING = {
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait slow everything else down sixfold
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # larger pages: a base is loaded sooner, and trains some 5 % faster
-    "TORCH_DEVICE_BACKEND_AUTOLOAD": "0",  # else torch looks for plug-ins among all packages, which takes time at each start
 }
 """Of the environment of the process that speaks: what makes it faster."""
 TRAINING = {
