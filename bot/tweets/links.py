@@ -24,6 +24,11 @@ _ENDS_SENTENCE = frozenset('.,;:!?")]}…»”’。、，！？）」')
 # What only pointed at the link: "Read more:", "Title -", "live at".
 _POINTER = regex.compile(r"(?:(?<=[\w\"'”’)\]!?])|\s)[:：|→➡▶»>–—-]+\uFE0F?\Z")
 _POINTER_WORD = regex.compile(r"(?<![\w@#.'’-])(?i:at|via|vía|en|em|sur|unter|@)\Z")
+# A last sentence of three words at most that led to the link: "Read more", "Details". Not what follows "Dr." or "p.m.".
+_SENTENCE_END = r"(?:[!?…]|(?:(?<!\p{L})\p{Ll}{2,}|\p{L}{5,}|[^\p{L}])\.)[\"”’)»]?\s+|\n\s*"
+_LEAD = regex.compile(rf"(?<={_SENTENCE_END})(?:[^\s.!?…]+[ \t]+){{0,2}}[^\s.!?…]+\Z")
+_LEAST_BEFORE_LEAD = 4
+"""Words."""
 _SEPARATOR_BEFORE = regex.compile(r"(?:\s[-–—|•·/]|[,|])\Z")
 _SEPARATOR_AFTER = regex.compile(r"[-–—|•·/,]\s")
 _SEPARATORS_FIRST = regex.compile(r"\A[-–—|•·:,;.)\]]+(?:\s+|\Z)")
@@ -56,7 +61,8 @@ def _close(before: str, after: str) -> str:
         if left and right[:1] in _ENDS_SENTENCE:
             return _without_pointers(left) + right
     if not right:
-        return _without_pointers(left)
+        shorter = _without_pointers(left)
+        return shorter if shorter == left else _without_lead(shorter)
     if not left:
         return _SEPARATORS_FIRST.sub("", right)
     if _SEPARATOR_AFTER.match(right):
@@ -67,6 +73,11 @@ def _close(before: str, after: str) -> str:
 def _without_pointers(left: str) -> str:
     shorter = _without_end(_POINTER_WORD, _without_end(_POINTER, left))
     return left if shorter == left else _without_pointers(shorter)
+
+
+def _without_lead(left: str) -> str:
+    shorter = _without_pointers(_without_end(_LEAD, left))
+    return shorter if len(shorter.split()) >= _LEAST_BEFORE_LEAD else left
 
 
 def _without_end(pattern: regex.Pattern[str], text: str) -> str:
