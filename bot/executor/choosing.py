@@ -24,6 +24,9 @@ _WORDS = {
     "broken": "with broken characters",
     "empty": "empty",
     "blocked": "with a blocked word",
+    "stranger": "naming accounts that the person never named",
+    "unclosed": "with an unclosed bracket or quotation mark",
+    "circle": "going round in circles",
 }
 
 Said = tuple[str, float | None]
@@ -60,7 +63,8 @@ def choose(request: SayRequest, screen: Screen, draw: Callable[[], int]) -> Choo
         for post, of_post in seeds.items():
             candidates = [(seed, *next(said)) for seed in of_post]
             recent = [*request.recent, *(s.text for s in spoken.values())]
-            found = _best(_usable(candidates, screen, recent, dropped[post]), ranked=request.seeds is None)
+            passing = _usable(candidates, screen, recent, request.prompt, dropped[post])
+            found = _best(passing, ranked=request.seeds is None)
             if found is not None:
                 seed, text, score, verdict = found
                 spoken[post] = Spoken(text, seed, tuple(dropped[post]), verdict.nearest, verdict.overlap, score)
@@ -74,11 +78,11 @@ _Candidate = tuple[int, str, float | None, Verdict]
 
 
 def _usable(
-    candidates: list[tuple[int, str, float | None]], screen: Screen, recent: list[str], dropped: list[Tried]
+    candidates: list[tuple[int, str, float | None]], screen: Screen, recent: list[str], prompt: str, dropped: list[Tried]
 ) -> Iterator[_Candidate]:
     """Those that pass; the others are noted, in order."""
     for seed, text, score in candidates:
-        verdict = screen.check(text, recent=recent)
+        verdict = screen.check(text, recent=recent, prompt=prompt)
         if verdict.ok:
             yield seed, text, score, verdict
         else:

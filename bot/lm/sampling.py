@@ -21,6 +21,8 @@ class Manner:
     temperature: float = 1.0
     top_k: int = 50
     top_p: float = 0.95
+    min_p: float = 0.0
+    """A token with less than this share of the likeliest one's probability is not drawn; 0 = any may be."""
 
 
 def manner_of(base_parameters: int) -> Manner:
@@ -37,11 +39,11 @@ def penalise(logits: Tensor, seen: Sequence[int], penalty: float) -> None:
 
 
 def choices(logits: Tensor, chances: Tensor, manner: Manner) -> Tensor:
-    """For each row the token that its chance in [0, 1) falls on, among the `top_k` likeliest that make up `top_p`."""
+    """For each row the token that its chance in [0, 1) falls on, among the `top_k` likeliest that make up `top_p`, down to `min_p`."""
     best, ids = torch.topk(logits, min(manner.top_k, logits.shape[-1]))
     shares = (best.double() / manner.temperature).softmax(-1)
     before = shares.cumsum(-1) - shares
-    shares = shares.masked_fill(before >= manner.top_p, 0.0)
+    shares = shares.masked_fill((before >= manner.top_p) | (shares < manner.min_p * shares[:, :1]), 0.0)
     reached = shares.cumsum(-1)
     at = (reached <= chances.double()[:, None] * reached[:, -1:]).sum(-1)
     return ids.gather(-1, at.clamp(max=ids.shape[-1] - 1)[:, None])[:, 0]

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 import regex
 
+from bot.lm.form import goes_round, is_unclosed
+
 LONGEST = 280
 """Characters in a post."""
 COPIED_RUN = 8.0
@@ -18,8 +20,12 @@ COPIED_SHARE = 0.6
 """Share of the words from one training tweet that makes a copy."""
 REPEATED_SHARE = 0.8
 """Share of the words from one earlier post that makes a repeat."""
+CUSTOM = 0.05
+"""A flaw of form that so large a share of the training tweets has is the person's manner, and none."""
+CUSTOM_TWEETS = 300
+"""Training tweets that are looked at for that."""
 
-Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked"]
+Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked", "stranger", "unclosed", "circle"]
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 # Korean parts its words by spaces, and writes particles at their ends: a blocked word is found before one.
@@ -32,6 +38,8 @@ _GRAM = 3
 """Units in the shortest run that counts for the share."""
 _BROKEN = regex.compile(r"[\uFFFD\p{Cc}\p{Cs}\p{Co}\p{Cn}\u202A-\u202E\u2066-\u2069]")
 _INVISIBLE = regex.compile(r"\p{Cf}")
+_TAG = regex.compile(r"(?<!\w)[@#＠＃]\w+")
+_MENTION = regex.compile(r"(?<![\w@])@(\w+)")
 
 
 @dataclass(frozen=True)
@@ -64,12 +72,24 @@ class Screen:
         """Index the texts; some 50 ms for a thousand. `blocked`: words and phrases that no post may have."""
         self._training = _Index(training_texts)
         self._blocked = _any_of(blocked)
+        self._mentioned = {handle for text in training_texts for handle in _mentions(text)}
+        looked_at = [_misshapen(text) for text in training_texts[:: math.ceil(len(training_texts) / CUSTOM_TWEETS) or 1]]
+        self._customs = {flaw for flaw in set(looked_at) if looked_at.count(flaw) >= CUSTOM * len(looked_at)}
 
-    def check(self, text: str, *, recent: Sequence[str] = ()) -> Verdict:
-        """Whether the text may be posted, given the character's recent posts."""
+    def check(self, text: str, *, recent: Sequence[str] = (), prompt: str = "") -> Verdict:
+        """Whether the text may be posted, given the character's recent posts and the beginning that somebody else wrote."""
         match = self._training.nearest(text)
-        reason = self._reason(text, match, recent)
+        reason = self._reason(text, match, recent) or self._flaw_of_form(text, prompt)
         return Verdict(ok=reason is None, reason=reason, nearest=match.text, overlap=round(match.share, 3))
+
+    def _flaw_of_form(self, text: str, prompt: str) -> Reason | None:
+        """What makes the text look written by a machine, unless it lies in the prompt or the person writes so."""
+        if not _TAG.sub("", text).strip():
+            return "empty"
+        if not _mentions(text) <= self._mentioned | _mentions(prompt):
+            return "stranger"
+        found = _misshapen(text)
+        return None if found in self._customs or found == _misshapen(prompt) else found
 
     def _reason(self, text: str, match: _Match, recent: Sequence[str]) -> Reason | None:
         flaw = _flaw(text)
@@ -154,6 +174,17 @@ def _flaw(text: str) -> Reason | None:
 def is_broken(text: str) -> bool:
     """Whether it has characters that no post should have: U+FFFD, control, unassigned, or ones that turn the direction of writing."""
     return _BROKEN.search(text) is not None
+
+
+def _mentions(text: str) -> set[str]:
+    """The accounts that it names."""
+    return {handle.casefold() for handle in _MENTION.findall(text)}
+
+
+def _misshapen(text: str) -> Reason | None:
+    if is_unclosed(text):
+        return "unclosed"
+    return "circle" if goes_round(words_of(text)) else None
 
 
 def _plain(text: str) -> str:

@@ -98,6 +98,13 @@ def test_recent_posts_are_not_said_again() -> None:
     assert post.seed == candidate_seed(5, 1)
 
 
+def test_the_prompt_may_name_anybody() -> None:
+    good = SayRequest("model", "nano", "Dear @mole,", (5,), 1)
+    assert choose(good, SCREEN, lambda seeds: ["Dear @mole, it rains" for _ in seeds], never).posts[0].tried == ()
+    with pytest.raises(GenerationError, match="16 naming accounts that the person never named"):
+        choose(request((5,)), SCREEN, lambda seeds: ["Dear @mole, it rains" for _ in seeds], never)
+
+
 def test_without_a_usable_text_the_numbers_are_told() -> None:
     asked: list[int] = []
 

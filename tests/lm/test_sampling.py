@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import (
     LogitsProcessorList,
+    MinPLogitsWarper,
     RepetitionPenaltyLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
@@ -38,9 +39,17 @@ def test_a_choice_is_among_the_likeliest(values: list[float], chance: float, top
 
 
 @pytest.mark.parametrize(
-    ("penalty", "temperature", "top_k", "top_p"), [(1.0, 1.0, 50, 0.95), (1.3, 0.7, 12, 0.8), (1.1, 1.6, 60, 1.0), (2.0, 1.0, 1, 0.5)]
+    ("penalty", "temperature", "top_k", "top_p", "min_p"),
+    [
+        (1.0, 1.0, 50, 0.95, 0.0),
+        (1.3, 0.7, 12, 0.8, 0.0),
+        (1.1, 1.6, 60, 1.0, 0.0),
+        (2.0, 1.0, 1, 0.5, 0.0),
+        (1.0, 1.0, 50, 0.95, 0.1),
+        (1.2, 0.8, 60, 1.0, 0.3),
+    ],
 )
-def test_the_distribution_is_that_of_transformers(penalty: float, temperature: float, top_k: int, top_p: float) -> None:
+def test_the_distribution_is_that_of_transformers(penalty: float, temperature: float, top_k: int, top_p: float, min_p: float) -> None:
     logits = torch.randn(60, generator=torch.Generator().manual_seed(4)) * 2
     seen = [3, 9, 9, 41, 0]
     steps = [
@@ -48,15 +57,15 @@ def test_the_distribution_is_that_of_transformers(penalty: float, temperature: f
         TemperatureLogitsWarper(temperature),
         TopKLogitsWarper(top_k),
         TopPLogitsWarper(top_p),
+        MinPLogitsWarper(min_p),
     ]
     theirs = LogitsProcessorList(steps)(torch.tensor([seen]), logits[None].clone())[0].softmax(-1)  # type: ignore[arg-type]
     ours = logits.clone()
     penalise(ours, seen, penalty)
     count = 200_000
     chances = (torch.arange(count) + 0.5) / count
-    drawn = (
-        choices(ours.expand(count, -1), chances, Manner(temperature=temperature, top_p=top_p, top_k=top_k)).bincount(minlength=60) / count
-    )
+    manner = Manner(temperature=temperature, top_p=top_p, top_k=top_k, min_p=min_p)
+    drawn = choices(ours.expand(count, -1), chances, manner).bincount(minlength=60) / count
     torch.testing.assert_close(drawn, theirs, rtol=0, atol=2e-5)
 
 

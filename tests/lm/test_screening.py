@@ -118,6 +118,64 @@ def test_broken() -> None:
     assert reason("a family 👨\u200d👩\u200d👧 of herons, naïvely") is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    ['"It rains, said the tram', "It rains (said the tram", "It rains” said the tram", "「雨が降る", "雨が降る」と", "«Il pleut"],
+)
+def test_a_mark_without_its_partner_drops_a_text(text: str) -> None:
+    assert reason(text) == "unclosed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['"It rains," said a tram', "1) It rains, (said) a tram :(", "”Det regner” »og blæser«", "„Es regnet“", "「雨が降る」", "«Il» pleut"],
+)
+def test_marks_in_pairs_are_fine_whichever_opens(text: str) -> None:
+    assert reason(text) is None
+
+
+def test_a_text_that_goes_round_in_circles_is_dropped() -> None:
+    for text in (
+        "The tram the tram tram forgets",
+        "It waits for the old tram and then waits for the old tram again",
+        "電車は忘れるけれども雨は降り電車は忘れるけれども雨は降り",
+    ):
+        assert reason(text) == "circle", text
+    for text in ("It waits for the tram and then waits for the bus", "Goals: 2 2 and 1-1", "いいですね、いいですね", "ha, hat, hatter"):
+        assert reason(text) is None, text
+
+
+def test_what_the_person_often_does_is_no_flaw() -> None:
+    often = [f'Row row row, says number {n} "of the boats' for n in range(3)]
+    plain = [f"The lamp at pier {n * 7} is lit again tonight, thank you" for n in range(57)]
+    text, other = "“No no, sang an otter", "No no, sang an otter"
+    assert Screen(plain).check(other).reason == "circle"
+    assert Screen([*plain, *(t.replace('"', "") for t in often)]).check(other).ok
+    assert Screen([*plain[1:], *(t.replace('"', "") for t in often[1:])]).check(other).reason == "circle", "two of 58 are no habit"
+    assert Screen([*plain, *often]).check(text).ok
+
+
+@pytest.mark.fault(29)
+def test_nobody_is_named_whom_the_person_never_named() -> None:
+    """A character names no account that its person never named, unless the one who asks does."""
+    screen = Screen(["Soup with @Otter_1 at noon, as every day", "A letter to mole@example.org, unanswered"])
+    assert screen.check("Hello again, @otter_1! And you, goat@farm").ok
+    assert screen.check("Hello again, @otter_12!").reason == "stranger"
+    assert screen.check("Hello again, @mole!").reason == "stranger"
+    assert screen.check("Dear @mole, it rains", prompt="Dear @mole,").ok, "somebody else wrote that"
+
+
+def test_tags_alone_say_nothing() -> None:
+    screen = Screen(["Soup with @otter at noon #soup"])
+    assert screen.check("#soup @otter #noon").reason == "empty"
+    assert screen.check("#lunch 🍲").ok
+
+
+def test_a_flaw_of_the_prompt_is_not_the_texts() -> None:
+    assert SCREEN.check('So "what is it', prompt='So "what').ok
+    assert SCREEN.check("No no no, what is it", prompt="No no no").ok
+
+
 def test_repeats_of_recent_posts() -> None:
     assert reason("An old tram forgets everything tonight", "an old tram forgets everything, tonight!") == "repeat"
     assert reason("An old tram forgets everything tonight", "The umbrella remembers all of it") is None

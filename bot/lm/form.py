@@ -1,0 +1,51 @@
+"""Whether a text is well made: what it opens it closes, and it does not go round in circles. Needs no torch."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import regex
+
+CIRCLE = 4
+"""Words in a row that stand twice in a text which goes round in circles."""
+CIRCLE_UNSPACED = 12
+"""The same in letters, where words are not spaced."""
+
+_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+_LETTER = regex.compile(r"\p{L}")
+_CLOSING = {"(": ")", "[": "]", "{": "}", "（": "）", "「": "」", "『": "』", "【": "】", "《": "》"}
+# Which of a pair opens differs by language: English “so”, Swedish ”so”, German „so“, Danish »so«.
+_MARKS = (regex.compile('"'), regex.compile("[“”„‟]"), regex.compile("[«»]"))
+_SMILEY = regex.compile(r"[:;=8xX][-'^o]?[()\[\]]")
+
+
+def is_unclosed(text: str) -> bool:
+    """Whether a bracket or quotation mark has no partner; a round bracket that closes needs none, as in "1) Bread"."""
+    if any(len(mark.findall(text)) % 2 for mark in _MARKS):
+        return True
+    opened: list[str] = []
+    for letter in _SMILEY.sub("", text):
+        if letter in _CLOSING:
+            opened.append(_CLOSING[letter])
+        elif letter in _CLOSING.values():
+            if opened and opened[-1] == letter:
+                opened.pop()
+            elif letter != ")":
+                return True
+    return bool(opened)
+
+
+def goes_round(units: Sequence[str]) -> bool:
+    """Whether a word stands twice running, or a run of them twice. `units`: those of `bot.lm.screening.words_of`."""
+    unspaced = [_UNSPACED.match(unit) is not None for unit in units]
+    if any(one == two and not letter and _LETTER.match(one) for (one, two), letter in zip(pairwise(units), unspaced, strict=False)):
+        return True
+    seen = set()
+    for start in range(len(units)):
+        length = CIRCLE_UNSPACED if unspaced[start] else CIRCLE
+        if start + length > len(units):
+            continue
+        run = tuple(units[start : start + length])
+        if run in seen:
+            return True
+        seen.add(run)
+    return False
