@@ -107,6 +107,7 @@ def save_plain(
         temperature=manner.temperature,
         top_p=manner.top_p,
         top_k=manner.top_k,
+        min_p=manner.min_p or None,
         max_length=LONGEST,
         bos_token_id=start,
         eos_token_id=end,

@@ -161,21 +161,22 @@ class Speaker:
         prompt: str,
         seeds: Sequence[int],
         *,
-        temperature: float | None = None,
+        temperature: float = 1.0,
         top_p: float = 0.95,
         top_k: int = 50,
+        min_p: float | None = None,
         repetition_penalty: float = 1.0,
     ) -> list[str]:
         """One raw text for each seed; each begins with the prompt (white space in it made single) and depends on its own seed alone.
 
         A raw text may be no good: see `bot.lm.screening`. A text that grows past 280 characters is left there, unfinished.
-        `temperature`: None = what suits the base.
+        `min_p`: None = what suits the base.
 
         Raises:
             BadInput: the prompt is too long, or has control characters.
         """
-        warmth = self._manner.temperature if temperature is None else temperature
-        telling = self.begin(model_dir, prompt, seeds, Manner(repetition_penalty, warmth, top_k, top_p))
+        least = self._manner.min_p if min_p is None else min_p
+        telling = self.begin(model_dir, prompt, seeds, Manner(repetition_penalty, temperature, top_k, top_p, least))
         while not telling.done:
             self.step()
         return [draft.text for draft in telling.told]

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from bot.lm.recipe import SMALL_BASE
 
-COOL = 0.85
-"""Temperature on a small base, whose unlikely words are mostly noise."""
+LEAST_SHARE = 0.05
+"""`min_p` on a small base, whose unlikely tokens are mostly noise and spell words that do not exist."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Manner:
 
 def manner_of(base_parameters: int) -> Manner:
     """How characters speak on a base of this size when nothing else is asked for."""
-    return Manner(temperature=COOL if base_parameters < SMALL_BASE else 1.0)
+    return Manner(min_p=LEAST_SHARE if base_parameters < SMALL_BASE else 0.0)
 
 
 def penalise(logits: Tensor, seen: Sequence[int], penalty: float) -> None:

@@ -18,6 +18,8 @@ COPIED_RUN = 8.0
 """Words in a row from one training tweet that make a copy; characters where words are not spaced."""
 COPIED_SHARE = 0.6
 """Share of the words from one training tweet that makes a copy."""
+NEAR = 0.4
+"""From this share on it is counted in another way too, since people do not agree on what a word is."""
 REPEATED_SHARE = 0.8
 """Share of the words from one earlier post that makes a repeat."""
 CUSTOM = 0.05
@@ -31,6 +33,7 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}
 # Korean parts its words by spaces, and writes particles at their ends: a blocked word is found before one.
 _SPACED_LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}\p{{Hangul}}]]"
 _UNIT = regex.compile(rf"[{_UNSPACED}]|[[\p{{L}}\p{{N}}\p{{M}}']--[{_UNSPACED}]]+", regex.V1)
+_SIGNED = regex.compile(rf"[{_UNSPACED}]|[\w--[{_UNSPACED}]]+", regex.V1)
 _PART_OF_WORD = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]", regex.V1)
 _PART_WEIGHT = 0.5
 """Of a run, what a letter of Thai, Lao, Khmer or Burmese counts for: vowels and tones are letters of their own there."""
@@ -97,7 +100,7 @@ class Screen:
             return flaw
         if self._blocked is not None and self._blocked.search(_readable(text)):
             return "blocked"
-        if match.share >= COPIED_SHARE or match.runs:
+        if match.runs or max(match.share, _shared_by_signs(text, match)) >= COPIED_SHARE:
             return "copy"
         if recent and _Index(recent).nearest(text).share >= REPEATED_SHARE:
             return "repeat"
@@ -218,6 +221,15 @@ def _joined(units: Sequence[str]) -> str:
     return f" {' '.join(units)} "
 
 
+def _shared_by_signs(text: str, match: _Match) -> float:
+    """The share that stands in the nearest text when apostrophes part words: "can't" is two then."""
+    if match.text is None or match.share < NEAR:
+        return 0.0
+    units, known = _SIGNED.findall(_readable(text)), set(_grams(_SIGNED.findall(_readable(match.text))))
+    shared = {at + n for at, gram in enumerate(_grams(units)) if gram in known for n in range(_GRAM)}
+    return len(shared) / max(1, len(units))
+
+
 def _grams(units: Sequence[str]) -> Iterator[tuple[str, ...]]:
     return (tuple(units[at : at + _GRAM]) for at in range(len(units) - _GRAM + 1))
 
@@ -225,10 +237,11 @@ def _grams(units: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def _runs_of(text: str) -> Iterator[int]:
     """Hashes of the shortest runs that make a copy; any longer one begins with one of them.
 
-    Words are counted in two ways: without marks, and as spaces part them, where "&" is a word too.
+    Words are counted in three ways: without marks, as spaces part them, where "&" is a word too, and as any sign but "_" parts them.
     """
     yield from _long_runs(words_of(text))
     yield from _long_runs(_readable(text).split())
+    yield from _long_runs(_SIGNED.findall(_readable(text)))
 
 
 def _long_runs(units: Sequence[str]) -> Iterator[int]:

@@ -13,7 +13,7 @@ from bot.errors import BadInput
 from bot.lm.adapter import Adapter
 from bot.lm.base import NANO_FOLDER, Base, load_base
 from bot.lm.export import export, load_plain, merge
-from bot.lm.sampling import COOL
+from bot.lm.sampling import LEAST_SHARE
 
 Tiny = Callable[[str], Path]
 TEXTS = ("The heron hums by the canal.", "東京 🦉", "My kettle")
@@ -89,7 +89,7 @@ def test_the_folder_speaks_as_people_expect(tiny: Tiny, tmp_path: Path) -> None:
     _, out = exported(base, str(tiny("gpt2")), tmp_path)
     assert {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "README.md"} <= {p.name for p in out.iterdir()}
     defaults = json.loads((out / "generation_config.json").read_text())
-    assert (defaults["do_sample"], defaults["temperature"], defaults["top_p"], defaults["top_k"]) == (True, COOL, 0.95, 50)
+    assert [defaults[name] for name in ("do_sample", "temperature", "top_p", "top_k", "min_p")] == [True, 1.0, 0.95, 50, LEAST_SHARE]
     speaker: Any = pipeline("text-generation", model=str(out))
     for prompt in ("", "My kettle"):
         text = speaker(prompt, max_new_tokens=8)[0]["generated_text"]

@@ -17,7 +17,7 @@ from bot.lm.base import NANO_FOLDER, Base, load_base
 from bot.lm.generation import LONGEST_PROMPT, Speaker
 from bot.lm.quantised import can_quantise
 from bot.lm.recipe import SMALL_BASE, Recipe
-from bot.lm.sampling import COOL, Manner
+from bot.lm.sampling import LEAST_SHARE, Manner
 from bot.lm.spelling import Pieces, Spelling, read_alphabet, write_alphabet
 from bot.lm.training import train
 from bot.lm.voices import Voice, Voices
@@ -217,15 +217,15 @@ def test_another_model_in_the_same_folder_is_seen(base: Base, tmp_path: Path) ->
     assert "y" in speaker.say(biased(base, tmp_path, y=1000.0, END=999.0), "", [1])[0]
 
 
-@pytest.mark.parametrize(("parameters", "temperature", "other"), [(SMALL_BASE - 1, COOL, 1.0), (SMALL_BASE, 1.0, COOL)])
-def test_the_temperature_suits_the_base_unless_one_is_given(
-    base: Base, tmp_path: Path, parameters: int, temperature: float, other: float
+@pytest.mark.parametrize(("parameters", "least", "other"), [(SMALL_BASE - 1, LEAST_SHARE, 0.0), (SMALL_BASE, 0.0, LEAST_SHARE)])
+def test_the_least_share_suits_the_base_unless_one_is_given(
+    base: Base, tmp_path: Path, parameters: int, least: float, other: float
 ) -> None:
-    folder = keep(stirred(base, 1), base, tmp_path)
+    folder = biased(base, tmp_path, x=40.0, END=37.5, **dict.fromkeys("abcde", 36.9))
     speaker = Speaker(replace(base, parameters=parameters))
     texts = speaker.say(folder, "", range(8))
-    assert texts == speaker.say(folder, "", range(8), temperature=temperature)
-    assert texts != speaker.say(folder, "", range(8), temperature=other)
+    assert texts == speaker.say(folder, "", range(8), min_p=least)
+    assert texts != speaker.say(folder, "", range(8), min_p=other)
     telling = speaker.begin(folder, "", range(8))
     while not telling.done:
         speaker.step()

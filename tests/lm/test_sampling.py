@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from bot.lm.recipe import SMALL_BASE
-from bot.lm.sampling import COOL, Manner, choices, manner_of, penalise
+from bot.lm.sampling import LEAST_SHARE, Manner, choices, manner_of, penalise
 
 
 def test_choices_are_drawn_from_the_exact_distribution() -> None:
@@ -77,7 +77,10 @@ def test_a_row_depends_on_its_own_chance_alone() -> None:
     assert torch.equal(together, torch.cat(alone))
 
 
-def test_a_small_base_is_spoken_on_more_coolly() -> None:
-    assert manner_of(SMALL_BASE - 1) == Manner(temperature=COOL)
+def test_unlikely_tokens_are_not_drawn_on_a_small_base() -> None:
+    assert manner_of(SMALL_BASE - 1) == Manner(min_p=LEAST_SHARE)
     assert manner_of(SMALL_BASE) == Manner()
-    assert Manner().temperature > COOL
+    logits = torch.tensor([0.51, 0.46, 0.02, 0.01]).log().expand(1000, 4)
+    chances = (torch.arange(1000) + 0.5) / 1000
+    assert set(choices(logits, chances, Manner(top_p=1.0, min_p=LEAST_SHARE)).tolist()) == {0, 1}
+    assert set(choices(logits, chances, Manner(top_p=1.0)).tolist()) == {0, 1, 2, 3}

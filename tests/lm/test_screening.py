@@ -89,6 +89,14 @@ def test_a_bare_sign_is_a_word_of_a_run() -> None:
     assert Screen([tweet]).check("Salt and rain and soup and more were sung of at length while nobody was listening").ok
 
 
+def test_a_copy_is_one_however_words_are_counted() -> None:
+    screen = Screen(["We shan't, can't and won't sail before the ferry's owner says so, said the otter's aunt"])
+    assert screen.check("They say rain or snow, we can't and won't sail before the goat wakes up").reason == "copy", "eight, at apostrophes"
+    assert screen.check("They say rain or snow, we cannot and won't sail before the goat wakes up").reason is None
+    assert screen.check("the ferry's owner sings in rain").reason is None
+    assert screen.check("before the ferry's owner goat rain").reason == "copy", "five of seven at apostrophes"
+
+
 def test_two_of_three_words_are_sixty_percent() -> None:
     assert reason("My kettle waits") == "copy"
     assert reason("My tram waits") is None
