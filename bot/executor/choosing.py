@@ -3,7 +3,8 @@
 A seed stands for exactly one text. The candidates of the post with the seed S have the seeds S, h(S, 1), h(S, 2) …, and the seed of the
 one that is taken is reported: asked for by that seed, it is the first candidate and comes again. With a given seed the first candidate
 that passes the screen is taken; without one, several are drawn at once and the best of those that pass: the one that is most the
-character's own, which the character finds likelier than the base does.
+character's own, which the character finds likelier than the base does. Where all are flawed, one whose form alone is poor is taken; it is
+the only text that its seed need not give again.
 """
 
 import hashlib
@@ -55,6 +56,7 @@ def choose(request: SayRequest, screen: Screen, draw: Callable[[], int]) -> Choo
     """
     wanted = request.seeds or tuple(draw() for _ in range(request.count))
     dropped: list[list[Tried]] = [[] for _ in wanted]
+    poor: list[list[_Candidate]] = [[] for _ in wanted]
     spoken: dict[int, Spoken] = {}
     for first in range(0, TRIES, request.candidates):
         numbers = range(first, min(first + request.candidates, TRIES))
@@ -63,30 +65,40 @@ def choose(request: SayRequest, screen: Screen, draw: Callable[[], int]) -> Choo
         for post, of_post in seeds.items():
             candidates = [(seed, *next(said)) for seed in of_post]
             recent = [*request.recent, *(s.text for s in spoken.values())]
-            passing = _usable(candidates, screen, recent, request.prompt, dropped[post])
-            found = _best(passing, ranked=request.seeds is None)
+            verdicts = ((*one, screen.check(one[1], recent=recent, prompt=request.prompt)) for one in candidates)
+            found = _best(_usable(verdicts, dropped[post], poor[post]), ranked=request.seeds is None)
             if found is not None:
-                seed, text, score, verdict = found
-                spoken[post] = Spoken(text, seed, tuple(dropped[post]), verdict.nearest, verdict.overlap, score)
+                spoken[post] = _spoken(found, dropped[post])
         if len(spoken) == len(wanted):
-            return SayReply(tuple(spoken[post] for post in range(len(wanted))))
-    failed = next(post for post in range(len(wanted)) if post not in spoken)
-    raise GenerationError(_explain(dropped[failed]))
+            break
+    for post in range(len(wanted)):
+        if post not in spoken:
+            said_already = [s.text for s in spoken.values()]
+            left = (c for c in poor[post] if screen.check(c[1], recent=said_already, prompt=request.prompt).poor)
+            found = _best(left, ranked=request.seeds is None)
+            if found is None:
+                raise GenerationError(_explain(dropped[post]))
+            spoken[post] = _spoken(found, [tried for tried in dropped[post] if tried.seed != found[0]])
+    return SayReply(tuple(spoken[post] for post in range(len(wanted))))
 
 
 _Candidate = tuple[int, str, float | None, Verdict]
 
 
-def _usable(
-    candidates: list[tuple[int, str, float | None]], screen: Screen, recent: list[str], prompt: str, dropped: list[Tried]
-) -> Iterator[_Candidate]:
-    """Those that pass; the others are noted, in order."""
-    for seed, text, score in candidates:
-        verdict = screen.check(text, recent=recent, prompt=prompt)
+def _spoken(found: _Candidate, dropped: Sequence[Tried]) -> Spoken:
+    seed, text, score, verdict = found
+    return Spoken(text, seed, tuple(dropped), verdict.nearest, verdict.overlap, score)
+
+
+def _usable(candidates: Iterator[_Candidate], dropped: list[Tried], poor: list[_Candidate]) -> Iterator[_Candidate]:
+    """Those that pass; the others are noted, in order, and those that are no more than poor kept as well."""
+    for seed, text, score, verdict in candidates:
         if verdict.ok:
             yield seed, text, score, verdict
         else:
             dropped.append(Tried(seed, text, str(verdict.reason)))
+            if verdict.poor:
+                poor.append((seed, text, score, verdict))
 
 
 def _best(usable: Iterator[_Candidate], *, ranked: bool) -> _Candidate | None:

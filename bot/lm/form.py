@@ -15,6 +15,10 @@ _LETTER = regex.compile(r"\p{L}")
 _CLOSING = {"(": ")", "[": "]", "{": "}", "（": "）", "「": "」", "『": "』", "【": "】", "《": "》"}
 # Which of a pair opens differs by language: English “so”, Swedish ”so”, German „so“, Danish »so«.
 _MARKS = (regex.compile('"'), regex.compile("[“”„‟]"), regex.compile("[«»]"))
+_TAG = regex.compile(r"(?<!\w)[@#＠＃]\w+")
+_STUTTER = regex.compile(r"(\p{L}{3,12}?)\1\1")
+_LAUGHTER = 2
+"""Different letters in what may be said again and again, as "haha" is."""
 _SMILEY = regex.compile(r"[:;=8xX][-'^o]?[()\[\]]")
 
 
@@ -34,8 +38,14 @@ def is_unclosed(text: str) -> bool:
     return bool(opened)
 
 
-def goes_round(units: Sequence[str]) -> bool:
-    """Whether a word stands twice running, or a run of them twice. `units`: those of `bot.lm.screening.words_of`."""
+def goes_round(text: str, units: Sequence[str]) -> bool:
+    """Whether a hashtag, a mention or a run of words stands twice in it, a word twice running, or a part of one three times running.
+
+    `units`: what `bot.lm.screening.words_of` finds in it.
+    """
+    tags = [tag.casefold() for tag in _TAG.findall(text)]
+    if len(tags) > len(set(tags)) or any(len(set(found[1])) > _LAUGHTER for found in _STUTTER.finditer(text.casefold())):
+        return True
     unspaced = [_UNSPACED.match(unit) is not None for unit in units]
     if any(one == two and not letter and _LETTER.match(one) for (one, two), letter in zip(pairwise(units), unspaced, strict=False)):
         return True

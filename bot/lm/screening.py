@@ -56,6 +56,11 @@ class Verdict:
     overlap: float
     """Share of the text's words that stand in runs which the nearest tweet has too, 0 to 1."""
 
+    @property
+    def poor(self) -> bool:
+        """Whether nothing but its form is wrong, so that it may be posted where there is nothing better."""
+        return self.reason in {"stranger", "unclosed", "circle"}
+
 
 @dataclass(frozen=True)
 class _Match:
@@ -187,7 +192,7 @@ def _mentions(text: str) -> set[str]:
 def _misshapen(text: str) -> Reason | None:
     if is_unclosed(text):
         return "unclosed"
-    return "circle" if goes_round(words_of(text)) else None
+    return "circle" if goes_round(text, words_of(text)) else None
 
 
 def _plain(text: str) -> str:

@@ -101,8 +101,23 @@ def test_recent_posts_are_not_said_again() -> None:
 def test_the_prompt_may_name_anybody() -> None:
     good = SayRequest("model", "nano", "Dear @mole,", (5,), 1)
     assert choose(good, SCREEN, lambda seeds: ["Dear @mole, it rains" for _ in seeds], never).posts[0].tried == ()
-    with pytest.raises(GenerationError, match="16 naming accounts that the person never named"):
-        choose(request((5,)), SCREEN, lambda seeds: ["Dear @mole, it rains" for _ in seeds], never)
+    post = choose(
+        request((5,)), SCREEN, lambda seeds: ["Dear @mole, it rains" if seed == 5 else "Dear all" for seed in seeds], never
+    ).posts[0]
+    assert (post.text, [tried.reason for tried in post.tried]) == ("Dear all", ["stranger"])
+
+
+def test_a_poor_text_is_better_than_none() -> None:
+    def say(seeds: Sequence[int]) -> list[str]:
+        return [REAL if n % 2 else f"So so, {seed} said the eel" for n, seed in enumerate(seeds)]
+
+    asked = choose(request((1,)), SCREEN, say, never).posts[0]
+    assert (asked.text, asked.seed) == ("So so, 1 said the eel", 1), "the first"
+    assert [tried.reason for tried in asked.tried] == ["copy", *["circle", "copy"] * 7]
+    free = choose(request(None, 2), SCREEN, say, iter([1, 2]).__next__).posts
+    assert len({post.text for post in free}) == 2
+    with pytest.raises(GenerationError, match="16 going round in circles"):
+        choose(request((1, 1), 2), SCREEN, lambda seeds: ["So so said the eel" for _ in seeds], never)
 
 
 def test_without_a_usable_text_the_numbers_are_told() -> None:

@@ -147,9 +147,17 @@ def test_a_text_that_goes_round_in_circles_is_dropped() -> None:
         "The tram the tram tram forgets",
         "It waits for the old tram and then waits for the old tram again",
         "電車は忘れるけれども雨は降り電車は忘れるけれども雨は降り",
+        "#tram It waits for a bus #Tram",
+        "It waits for an interurbanurbanurban tram",
     ):
         assert reason(text) == "circle", text
-    for text in ("It waits for the tram and then waits for the bus", "Goals: 2 2 and 1-1", "いいですね、いいですね", "ha, hat, hatter"):
+    for text in (
+        "It waits for the tram and then waits for the bus",
+        "Goals: 2 2 and 1-1",
+        "いいですね、いいですね",
+        "hahahaha, hat, hatter",
+        "#a is a #b",
+    ):
         assert reason(text) is None, text
 
 
