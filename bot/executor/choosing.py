@@ -26,6 +26,7 @@ _WORDS = {
     "empty": "empty",
     "blocked": "with a blocked word",
     "stranger": "naming accounts that the person never named",
+    "coinage": "with a hashtag that the person never used",
     "unclosed": "with an unclosed bracket or quotation mark",
     "circle": "going round in circles",
 }

@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +18,6 @@ COPIED_RUN = 8.0
 """Words in a row from one training tweet that make a copy; characters where words are not spaced."""
 COPIED_SHARE = 0.6
 """Share of the words from one training tweet that makes a copy."""
-NEAR = 0.4
-"""From this share on it is counted in another way too, since people do not agree on what a word is."""
 REPEATED_SHARE = 0.8
 """Share of the words from one earlier post that makes a repeat."""
 CUSTOM = 0.05
@@ -27,7 +25,7 @@ CUSTOM = 0.05
 CUSTOM_TWEETS = 300
 """Training tweets that are looked at for that."""
 
-Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked", "stranger", "unclosed", "circle"]
+Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked", "stranger", "coinage", "unclosed", "circle"]
 
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 # Korean parts its words by spaces, and writes particles at their ends: a blocked word is found before one.
@@ -43,6 +41,7 @@ _BROKEN = regex.compile(r"[\uFFFD\p{Cc}\p{Cs}\p{Co}\p{Cn}\u202A-\u202E\u2066-\u2
 _INVISIBLE = regex.compile(r"\p{Cf}")
 _TAG = regex.compile(r"(?<!\w)[@#＠＃]\w+")
 _MENTION = regex.compile(r"(?<![\w@])@(\w+)")
+_HASHTAG = regex.compile(r"(?<![\w&])[#＃](\w*\p{L}\w*)")
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Verdict:
     @property
     def poor(self) -> bool:
         """Whether nothing but its form is wrong, so that it may be posted where there is nothing better."""
-        return self.reason in {"stranger", "unclosed", "circle"}
+        return self.reason in {"stranger", "coinage", "unclosed", "circle"}
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,10 @@ class Screen:
     def __init__(self, training_texts: Sequence[str], *, blocked: Iterable[str] = ()) -> None:
         """Index the texts; some 50 ms for a thousand. `blocked`: words and phrases that no post may have."""
         self._training = _Index(training_texts)
+        self._training_by_signs = _Index(training_texts, _parted_by_signs)
         self._blocked = _any_of(blocked)
         self._mentioned = {handle for text in training_texts for handle in _mentions(text)}
+        self._hashtags = {tag for text in training_texts for tag in _hashtags(text)}
         looked_at = [_misshapen(text) for text in training_texts[:: math.ceil(len(training_texts) / CUSTOM_TWEETS) or 1]]
         self._customs = {flaw for flaw in set(looked_at) if looked_at.count(flaw) >= CUSTOM * len(looked_at)}
 
@@ -96,6 +97,8 @@ class Screen:
             return "empty"
         if not _mentions(text) <= self._mentioned | _mentions(prompt):
             return "stranger"
+        if not _hashtags(text) <= self._hashtags | _hashtags(prompt):
+            return "coinage"
         found = _misshapen(text)
         return None if found in self._customs or found == _misshapen(prompt) else found
 
@@ -105,7 +108,7 @@ class Screen:
             return flaw
         if self._blocked is not None and self._blocked.search(_readable(text)):
             return "blocked"
-        if match.runs or max(match.share, _shared_by_signs(text, match)) >= COPIED_SHARE:
+        if match.runs or match.share >= COPIED_SHARE or self._training_by_signs.nearest(text).share >= COPIED_SHARE:
             return "copy"
         if recent and _Index(recent).nearest(text).share >= REPEATED_SHARE:
             return "repeat"
@@ -115,14 +118,15 @@ class Screen:
 class _Index:
     """Finds the text that shares most with a given one. A unit is a word, or a character where words are not spaced."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self._texts = list(texts)
+    def __init__(self, texts: Iterable[str], units_of: Callable[[str], list[str]] | None = None) -> None:
+        """`units_of`: None = `words_of`."""
+        self._texts, self._units_of = list(texts), units_of or words_of
         self._joined: list[str] = []
         self._wordless: dict[str, int] = {}
         self._grams: dict[tuple[str, ...], list[int]] = defaultdict(list)
         self._runs: set[int] = set()
         for number, text in enumerate(self._texts):
-            units = words_of(text)
+            units = self._units_of(text)
             self._joined.append(_joined(units))
             if not units:
                 self._wordless[_plain(text)] = number
@@ -132,7 +136,7 @@ class _Index:
 
     def nearest(self, text: str, *, but: int | None = None) -> _Match:
         """`but`: the number of a text that is passed over."""
-        units = words_of(text)
+        units = self._units_of(text)
         if len(units) <= _GRAM:
             return self._nearest_to_few(text, units, but)
         # [texts, units]: whether the unit stands in a run of at least three that the text has too. A formula that ten thousand texts
@@ -189,6 +193,10 @@ def _mentions(text: str) -> set[str]:
     return {handle.casefold() for handle in _MENTION.findall(text)}
 
 
+def _hashtags(text: str) -> set[str]:
+    return {tag.casefold() for tag in _HASHTAG.findall(text)}
+
+
 def _misshapen(text: str) -> Reason | None:
     if is_unclosed(text):
         return "unclosed"
@@ -222,17 +230,13 @@ def words_of(text: str) -> list[str]:
     return [unit for unit in (f.replace("'", "") for f in found) if unit]
 
 
+def _parted_by_signs(text: str) -> list[str]:
+    """The words when any sign but "_" parts them: "can't" is two."""
+    return _SIGNED.findall(_readable(text))
+
+
 def _joined(units: Sequence[str]) -> str:
     return f" {' '.join(units)} "
-
-
-def _shared_by_signs(text: str, match: _Match) -> float:
-    """The share that stands in the nearest text when apostrophes part words: "can't" is two then."""
-    if match.text is None or match.share < NEAR:
-        return 0.0
-    units, known = _SIGNED.findall(_readable(text)), set(_grams(_SIGNED.findall(_readable(match.text))))
-    shared = {at + n for at, gram in enumerate(_grams(units)) if gram in known for n in range(_GRAM)}
-    return len(shared) / max(1, len(units))
 
 
 def _grams(units: Sequence[str]) -> Iterator[tuple[str, ...]]:
@@ -246,7 +250,7 @@ def _runs_of(text: str) -> Iterator[int]:
     """
     yield from _long_runs(words_of(text))
     yield from _long_runs(_readable(text).split())
-    yield from _long_runs(_SIGNED.findall(_readable(text)))
+    yield from _long_runs(_parted_by_signs(text))
 
 
 def _long_runs(units: Sequence[str]) -> Iterator[int]:

@@ -95,6 +95,7 @@ def test_a_copy_is_one_however_words_are_counted() -> None:
     assert screen.check("They say rain or snow, we cannot and won't sail before the goat wakes up").reason is None
     assert screen.check("the ferry's owner sings in rain").reason is None
     assert screen.check("before the ferry's owner goat rain").reason == "copy", "five of seven at apostrophes"
+    assert screen.check("Goat's owner says rain").reason == "copy", "three of five, which are one word less together"
 
 
 def test_two_of_three_words_are_sixty_percent() -> None:
@@ -147,7 +148,6 @@ def test_a_text_that_goes_round_in_circles_is_dropped() -> None:
         "The tram the tram tram forgets",
         "It waits for the old tram and then waits for the old tram again",
         "電車は忘れるけれども雨は降り電車は忘れるけれども雨は降り",
-        "#tram It waits for a bus #Tram",
         "It waits for an interurbanurbanurban tram",
     ):
         assert reason(text) == "circle", text
@@ -156,9 +156,12 @@ def test_a_text_that_goes_round_in_circles_is_dropped() -> None:
         "Goals: 2 2 and 1-1",
         "いいですね、いいですね",
         "hahahaha, hat, hatter",
-        "#a is a #b",
     ):
         assert reason(text) is None, text
+    screen = Screen(["All aboard #tram #bus @otter", "Home again"])
+    assert screen.check("#tram It waits for a bus #Tram").reason == "circle"
+    assert screen.check("@otter It waits for @Otter").reason == "circle"
+    assert screen.check("#tram It waits for a #bus").ok
 
 
 def test_what_the_person_often_does_is_no_flaw() -> None:
@@ -181,10 +184,18 @@ def test_nobody_is_named_whom_the_person_never_named() -> None:
     assert screen.check("Dear @mole, it rains", prompt="Dear @mole,").ok, "somebody else wrote that"
 
 
+def test_hashtags_are_the_persons_own() -> None:
+    screen = Screen(["Soup with carrots at noon #Soup #12"])
+    assert screen.check("A bowl of rain #soup, number #1").ok
+    assert screen.check("A bowl of rain #soups").reason == "coinage"
+    assert screen.check("#Rain in a bowl", prompt="#Rain").ok, "somebody else wrote that"
+
+
 def test_tags_alone_say_nothing() -> None:
-    screen = Screen(["Soup with @otter at noon #soup"])
+    screen = Screen(["Soup with @otter at noon #soup", "Bread again #lunch"])
     assert screen.check("#soup @otter #noon").reason == "empty"
-    assert screen.check("#lunch 🍲").ok
+    assert screen.check("#lunch 🍲").reason == "copy"
+    assert screen.check("#lunch 🍲 for all").ok
 
 
 def test_a_flaw_of_the_prompt_is_not_the_texts() -> None:
