@@ -5,6 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -110,7 +111,7 @@ class Screen:
             return "blocked"
         if match.runs or match.share >= COPIED_SHARE or self._training_by_signs.nearest(text).share >= COPIED_SHARE:
             return "copy"
-        if recent and _Index(recent).nearest(text).share >= REPEATED_SHARE:
+        if recent and _earlier(tuple(recent)).nearest(text).share >= REPEATED_SHARE:
             return "repeat"
         return None
 
@@ -166,6 +167,12 @@ class _Index:
                 if number != but and any(part in there for part in parts):
                     return _Match(self._texts[number], length / len(units), runs=False)
         return _NOTHING
+
+
+@lru_cache(maxsize=1)
+def _earlier(posts: tuple[str, ...]) -> _Index:
+    """Kept for the next candidates, which are held against the same posts."""
+    return _Index(posts)
 
 
 def repeats(texts: Sequence[str]) -> int:
