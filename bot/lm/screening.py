@@ -33,6 +33,7 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}
 _SPACED_LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}\p{{Hangul}}]]"
 _UNIT = regex.compile(rf"[{_UNSPACED}]|[[\p{{L}}\p{{N}}\p{{M}}']--[{_UNSPACED}]]+", regex.V1)
 _SIGNED = regex.compile(rf"[{_UNSPACED}]|[\w--[{_UNSPACED}]]+", regex.V1)
+_MARKS_AROUND = regex.compile(r"\A\W+|\W+\Z")
 _PART_OF_WORD = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]", regex.V1)
 _PART_WEIGHT = 0.5
 """Of a run, what a letter of Thai, Lao, Khmer or Burmese counts for: vowels and tones are letters of their own there."""
@@ -79,7 +80,7 @@ class Screen:
     def __init__(self, training_texts: Sequence[str], *, blocked: Iterable[str] = ()) -> None:
         """Index the texts; some 50 ms for a thousand. `blocked`: words and phrases that no post may have."""
         self._training = _Index(training_texts)
-        self._training_by_signs = _Index(training_texts, _parted_by_signs)
+        self._parted = [_Index(training_texts, parted) for parted in (_parted_by_signs, _parted_by_blanks)]
         self._blocked = _any_of(blocked)
         self._mentioned = {handle for text in training_texts for handle in _mentions(text)}
         self._hashtags = {tag for text in training_texts for tag in _hashtags(text)}
@@ -109,7 +110,7 @@ class Screen:
             return flaw
         if self._blocked is not None and self._blocked.search(_readable(text)):
             return "blocked"
-        if match.runs or match.share >= COPIED_SHARE or self._training_by_signs.nearest(text).share >= COPIED_SHARE:
+        if match.runs or max(match.share, *(index.nearest(text).share for index in self._parted)) >= COPIED_SHARE:
             return "copy"
         if recent and _earlier(tuple(recent)).nearest(text).share >= REPEATED_SHARE:
             return "repeat"
@@ -240,6 +241,11 @@ def words_of(text: str) -> list[str]:
 def _parted_by_signs(text: str) -> list[str]:
     """The words when any sign but "_" parts them: "can't" is two."""
     return _SIGNED.findall(_readable(text))
+
+
+def _parted_by_blanks(text: str) -> list[str]:
+    """The words as they stand between blanks, without the marks around them: "to-day" is one."""
+    return [word for word in (_MARKS_AROUND.sub("", word) for word in _readable(text).split()) if word]
 
 
 def _joined(units: Sequence[str]) -> str:

@@ -95,6 +95,8 @@ def test_a_copy_is_one_however_words_are_counted() -> None:
     assert screen.check("They say rain or snow, we cannot and won't sail before the goat wakes up").reason is None
     assert screen.check("the ferry's owner sings in rain").reason is None
     assert screen.check("before the ferry's owner goat rain").reason == "copy", "five of seven at apostrophes"
+    assert screen.check("won't sail before a half-hearted-goat").reason == "copy", "three of five at blanks"
+    assert screen.check("won't sail before a half hearted goat").reason is None
     assert screen.check("Goat's owner says rain").reason == "copy", "three of five, which are one word less together"
 
 
