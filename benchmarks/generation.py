@@ -2,10 +2,12 @@
 
 `seconds` is the median of one call, `p99_seconds` its 99th of 100 (of few calls nearly the slowest). On the 124M shape every text is forced
 to 60 tokens; on nano a taught character ends its texts by itself. Mynah's adapters are on and unmerged; the rivals but PEFT get a whole
-model of the one character, which a bot would need for each. A round asks everybody once, by turns.
+model of the one character, which a bot would need for each. Contestants take turns, and a turn is one call that is not timed and then
+some that are, as many for everybody: each is measured as a server in use, and not as one that has slept while the others spoke.
 """
 
 import argparse
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +62,8 @@ _FORCED = (
 )
 _STOPPING = (Workload(1, 1, forced=False, calls=60, who=_ALONE), Workload(5, 1, forced=False, calls=60, who=_ALONE))
 _TOKENS = 60
+_TURN = 5
+"""Timed calls in a turn, at most."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,26 +93,33 @@ def _rows_on(here: Place, base: BaseFolder, workloads: Sequence[Workload], able:
         "merged": str(merged(here, base, folders[0])), "converted": str(here.work / f"converted-{base.folder.name}"),
     }  # fmt: skip
     converted = ask_once("the conversion", speakers.convert, job, fork=here.tiny) if CTRANSLATE2 in able else {}
-    seconds: dict[tuple[Workload, str], list[dict[str, Any]]] = defaultdict(list)
+    answers: dict[tuple[Workload, str], list[dict[str, Any]]] = defaultdict(list)
+    peaks: dict[str, float] = {}
     with children({name: (_WORK[name], job) for name in able if any(name in w.who for w in workloads)}, fork=here.tiny) as started:
         for workload in workloads:
             who = [name for name in workload.who if name in started]
-            for _ in range(1 if here.tiny else max(1, round(workload.calls * here.options.calls))):
+            calls = 1 if here.tiny else max(1, round(workload.calls * here.options.calls))
+            turns = math.ceil(calls / _TURN)
+            request = {"rows": workload.rows, "characters": workload.characters, "forced": workload.forced}
+            for _ in range(turns):
                 for name in who:
-                    request = {"rows": workload.rows, "characters": workload.characters, "forced": workload.forced}
-                    seconds[workload, name].append(started[name].ask(tokens=4 if here.tiny else _TOKENS, **request))
+                    answer = started[name].ask(calls=math.ceil(calls / turns), tokens=4 if here.tiny else _TOKENS, **request)
+                    answers[workload, name] += answer["calls"]
+                    peaks[name] = answer["peak_rss_mb"]
             for name in who:
-                tell(f"{base.name}, {workload.name}, {name}: {median([a['seconds'] for a in seconds[workload, name]])} s")
-    return [_row(base, workload, name, answers, converted) for (workload, name), answers in seconds.items()]
+                tell(f"{base.name}, {workload.name}, {name}: {median([a['seconds'] for a in answers[workload, name]])} s")
+    return [_row(base, *of, calls, peaks[of[1]], converted) for of, calls in answers.items()]
 
 
-def _row(base: BaseFolder, workload: Workload, who: str, answers: list[dict[str, Any]], converted: dict[str, Any]) -> Row:
+def _row(  # noqa: PLR0917  # one line of a table
+    base: BaseFolder, workload: Workload, who: str, answers: list[dict[str, Any]], peak_rss_mb: float, converted: dict[str, Any]
+) -> Row:
     took = [answer["seconds"] for answer in answers]
     tokens = sum(answer["tokens"] for answer in answers)
     return Row(
         who=who, base=base.label, workload=workload.name, forced=workload.forced, calls=len(answers), seconds=median(took),
         p99_seconds=p99(took), tokens_per_second=round(tokens / sum(took), 2), tokens_per_call=round(tokens / len(answers), 1),
-        ms_per_token=median([1000 * a["seconds"] / max(a["tokens"], 1) for a in answers]), peak_rss_mb=answers[-1]["peak_rss_mb"],
+        ms_per_token=median([1000 * a["seconds"] / max(a["tokens"], 1) for a in answers]), peak_rss_mb=peak_rss_mb,
         convert_seconds=converted.get("convert_seconds") if who == CTRANSLATE2 else None,
     )  # fmt: skip
 

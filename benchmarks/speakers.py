@@ -1,7 +1,8 @@
 """The contestants of `benchmarks.generation`: each loads a base with its characters and answers requests to speak.
 
-A request has `rows` (texts wanted), `characters` (how many different ones speak, row by row) and `tokens` (of each text: exactly so many
-when `forced`, else at most). Everybody samples from the 50 likeliest tokens that make up 0.95, after the same prompt.
+A request has `rows` (texts wanted), `characters` (how many different ones speak, row by row), `tokens` (of each text: exactly so many
+when `forced`, else at most) and `calls` (how often that is timed). Everybody samples from the 50 likeliest tokens that make up 0.95, after
+the same prompt.
 """
 
 import json
@@ -125,17 +126,16 @@ def _sampling(request: Job) -> dict[str, Any]:
 
 
 def _answer(turn: Turn, first: Job | None, say: Callable[[Job], int]) -> None:
-    """Answer the first request and all others with the seconds of one call and the tokens it made; each kind is said once before."""
-    warm: set[tuple[int, bool]] = set()
+    """Answer the first request and all others with the seconds and the tokens of each call, after one that is not timed."""
     request = first
     while request is not None:
-        kind = (request["rows"], request["forced"])
-        if kind not in warm:
-            say(request)
-            warm.add(kind)
-        began = time.perf_counter()
-        tokens = say(request)
-        turn.end(seconds=time.perf_counter() - began, tokens=tokens)
+        say(request)
+        calls = []
+        for _ in range(request["calls"]):
+            began = time.perf_counter()
+            tokens = say(request)
+            calls.append({"seconds": time.perf_counter() - began, "tokens": tokens})
+        turn.end(calls=calls)
         request = turn.begin()
 
 
