@@ -15,7 +15,7 @@ from bot.lm.batches import IGNORED
 
 # ruff: noqa: ANN401, PLR0917  # torch has no type for the context of a function, and takes its arguments by position
 
-CHUNK = 128
+CHUNK = 256
 """Rows at a time."""
 _LEAST = 1e-38
 """Least probability that is taken the logarithm of."""
@@ -42,9 +42,9 @@ def losses(hidden: Tensor, targets: Tensor, matrix: Tensor, bias: Tensor, pair: 
     return torch.cat(found)
 
 
-def _logits(x: Tensor, matrix: Tensor, bias: Tensor, pair: Pair | None) -> tuple[Tensor, Tensor | None]:
-    """Logits, and the product of x and the pair's A."""
-    logits = torch.addmm(bias, x, matrix.T)
+def _logits(x: Tensor, matrix: Tensor, bias: Tensor, pair: Pair | None, room: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """Logits, written into the first rows of `room` if there is one, and the product of x and the pair's A."""
+    logits = torch.addmm(bias, x, matrix.T, out=None if room is None else room[: len(x)])
     if pair is None:
         return logits, None
     low = torch.mm(x, pair[0].T)
@@ -60,9 +60,10 @@ class _CrossEntropy(Function):
         d_hidden = torch.empty_like(hidden)
         d_bias = torch.zeros_like(bias)
         d_pair = None if pair is None else (torch.zeros_like(pair[0]), torch.zeros_like(pair[1]))
+        room = hidden.new_empty(min(CHUNK, len(hidden)), len(matrix))  # fresh pages for each chunk would take as long as its softmax
         for x, y, d_x in zip(*(torch.split(t, CHUNK) for t in (hidden, targets, d_hidden)), strict=True):
-            logits, low = _logits(x, matrix, narrow, pair)
-            d_logits = torch.softmax(logits, -1)  # within on 32 bits, whatever the type
+            logits, low = _logits(x, matrix, narrow, pair, room)
+            d_logits = torch.softmax(logits, -1, out=logits)  # within on 32 bits, whatever the type
             rows = (y != IGNORED).nonzero()[:, 0]
             at = rows, y[rows]
             total -= d_logits[at].float().clamp_min_(_LEAST).log_().sum()
