@@ -76,28 +76,33 @@ class Choirs:
         for part in self._parts:
             logits[part.rows] += part.bias
 
-    def alone(self, voice: Voice, tokens: int) -> "_Alone":
+    def apart(self, stretches: list[tuple[Voice, int]]) -> "_Apart":
         """See `Company`."""
-        del tokens
-        choir = _Choir(voice.layout, self._base)
-        choir.rows = [Row(voice, 0, 0, 0)]
-        return _Alone(choir.parts(0)[0], self._base)
+        parts, at = [], 0
+        for voice, tokens in stretches:
+            choir = _Choir(voice.layout, self._base)
+            choir.rows = [Row(voice, 0, 0, 0)]
+            parts.append((slice(at, at + tokens), choir.parts(0)[0]))
+            at += tokens
+        return _Apart(parts, self._base)
 
 
-class _Alone:
+class _Apart:
     """See `bot.lm.company.Told`."""
 
-    def __init__(self, part: "_Part", base: Resident) -> None:
-        self._part, self._base = part, base
+    def __init__(self, parts: list[tuple[slice, "_Part"]], base: Resident) -> None:
+        self._parts, self._base = parts, base
 
     def embed(self, ids: Tensor, embedded: Tensor) -> None:
         """See `Told`."""
-        self._part.embed_all(self._base.network.head, ids, embedded)
+        for tokens, part in self._parts:
+            part.embed_all(self._base.network.head, ids[tokens], embedded[tokens])
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         """See `Told`."""
         y = self._base.products[name](x)
-        self._part.add_all(name, x, y)
+        for tokens, part in self._parts:
+            part.add_all(name, x[tokens], y[tokens])
         return y
 
 

@@ -21,13 +21,13 @@ class Row:
 
 
 class Told(Protocol):
-    """Tokens of one character, side by side."""
+    """Tokens laid end to end, some of one character and then some of another."""
 
     def embed(self, ids: Tensor, embedded: Tensor) -> None:
-        """Add the character's part to the base's embeddings `[T, width]` of these tokens."""
+        """Add the characters' parts to the base's embeddings `[T, width]` of these tokens."""
 
     def linear(self, name: str, x: Tensor) -> Tensor:
-        """The output `[T, outputs]` of a layer of the base with the character's part."""
+        """The output `[T, outputs]` of a layer of the base with the characters' parts."""
 
 
 class Company(Protocol):
@@ -54,5 +54,5 @@ class Company(Protocol):
     def finish(self, logits: Tensor) -> None:
         """Make the logits each character's own."""
 
-    def alone(self, voice: Voice, tokens: int) -> Told:
-        """For so many tokens of one character."""
+    def apart(self, stretches: list[tuple[Voice, int]]) -> Told:
+        """For so many tokens of each of these characters, whoever is on the way."""

@@ -4,6 +4,8 @@ Rows come and go between passes. What depends on the processor lies with the com
 `choirs.py`.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -22,6 +24,15 @@ _SCORED = 64
 """Positions whose logits are held at once while texts are scored."""
 
 
+@dataclass(frozen=True)
+class Opening:
+    """How some texts of one character begin."""
+
+    voice: Voice
+    ids: list[int]
+    texts: int
+
+
 class Decoder:
     """The texts on their way over one base."""
 
@@ -36,15 +47,18 @@ class Decoder:
         """How many rows may still join."""
         return len(self._free)
 
-    def join(self, voice: Voice, ids: list[int], count: int) -> list[Row]:
-        """So many rows begin with these tokens."""
-        slots, self._free = self._free[:count], self._free[count:]
-        rows = [Row(voice, slot, len(ids) - 1, ids[-1]) for slot in slots]
-        self._reserve(len(ids))
-        if len(ids) > 1:
-            self._prefill(voice, ids[:-1], slots)
-        self._company.join(rows)
-        return rows
+    def join(self, openings: list[Opening]) -> list[list[Row]]:
+        """Texts begin: the rows of each opening."""
+        joined = []
+        for opening in openings:
+            slots, self._free = self._free[: opening.texts], self._free[opening.texts :]
+            joined.append([Row(opening.voice, slot, len(opening.ids) - 1, opening.ids[-1]) for slot in slots])
+        longer = [(opening, [row.slot for row in rows]) for opening, rows in zip(openings, joined, strict=True) if len(opening.ids) > 1]
+        if longer:
+            self._prefill(longer)
+        for rows in joined:
+            self._company.join(rows)
+        return joined
 
     def leave(self, row: Row) -> None:
         """The text is done."""
@@ -69,21 +83,26 @@ class Decoder:
             row.length += 1
         return rows, logits
 
-    def _prefill(self, voice: Voice, ids: list[int], slots: list[int]) -> None:
-        """What a text begins with, once for all of its rows."""
-        cache = self._reserve(len(ids))
-        told = self._company.alone(voice, len(ids))
-        tokens = torch.tensor(ids, device=self._base.device)
+    def _prefill(self, openings: list[tuple[Opening, list[int]]]) -> None:
+        """All tokens but the last of openings and their slots, in one pass; each opening once for all of its rows."""
+        lengths = [len(opening.ids) - 1 for opening, _ in openings]
+        cache = self._reserve(max(lengths))
+        told = self._company.apart([(opening.voice, length) for (opening, _), length in zip(openings, lengths, strict=True)])
+        tokens = torch.tensor([token for opening, _ in openings for token in opening.ids[:-1]], device=self._base.device)
+        positions = torch.cat([torch.arange(length, device=self._base.device) for length in lengths])
         embedded = self._base.embed(tokens)
         told.embed(tokens, embedded)
 
         def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            q, k, v = (t.transpose(0, 1)[None] for t in (q, k, v))
-            cache[layer, 0][slots, :, : len(ids)] = k.to(cache.dtype)
-            cache[layer, 1][slots, :, : len(ids)] = v.to(cache.dtype)
-            return _attention(q, k, v, causal=True)[0].transpose(0, 1).reshape(len(ids), -1)
+            outs = []
+            for (_, slots), length, *parts in zip(openings, lengths, *(torch.split(t, lengths) for t in (q, k, v)), strict=True):
+                queries, keys, values = (t.transpose(0, 1)[None] for t in parts)
+                cache[layer, 0][slots, :, :length] = keys.to(cache.dtype)
+                cache[layer, 1][slots, :, :length] = values.to(cache.dtype)
+                outs.append(_attention(queries, keys, values, causal=True)[0].transpose(0, 1).reshape(length, -1))
+            return torch.cat(outs)
 
-        self._base.network.hidden(embedded, torch.arange(len(ids), device=self._base.device), told.linear, attend)
+        self._base.network.hidden(embedded, positions, told.linear, attend)
 
     def _reserve(self, positions: int) -> Tensor:
         """The cache, so long at least: `[layers, 2, slots, heads, positions, head_width]`."""

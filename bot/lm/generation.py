@@ -15,7 +15,7 @@ from torch import Tensor
 from bot.errors import BadInput
 from bot.lm.base import Base, load_base
 from bot.lm.company import Row
-from bot.lm.decoder import SLOTS, Decoder, likelihoods
+from bot.lm.decoder import SLOTS, Decoder, Opening, likelihoods
 from bot.lm.kernels import are_usable, lent_threads
 from bot.lm.packed import load_packed
 from bot.lm.quantised import Resident
@@ -266,10 +266,10 @@ class Speaker:
                 break
             at = min(able)[1]
             granted[at] = granted.get(at, 0) + 1
-        for at, count in granted.items():
-            telling = self._tellings[at]
-            for row in self._decoder.join(telling.voice, telling.prompt.ids, count):
-                self._texts[row] = telling.begin(row)
+        begun = [(self._tellings[at], count) for at, count in granted.items()]
+        joined = self._decoder.join([Opening(telling.voice, telling.prompt.ids, count) for telling, count in begun])
+        for (telling, _), rows in zip(begun, joined, strict=True):
+            self._texts |= {row: telling.begin(row) for row in rows}
 
     def _is_done(self, text: _Text) -> bool:
         """Whether it has ended, has no room left, or has grown too long."""

@@ -15,10 +15,11 @@
 #include <sched.h>
 #define VECTOR __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,f16c,fma")))
 #define WIDE 64  /* outputs side by side in the packed weights */
-#define MOST_ROWS 4 /* whose sums are in registers at once */
+#define MOST_ROWS 6 /* whose sums are in registers at once */
 #define AHEAD 2048 /* bytes that are fetched before they are needed */
 #define MOST_THREADS 64
 #define SPINS 2000
+#define HELPER_SPINS 40000 /* about a millisecond, which lasts from one product of a step to the next: waking up would cost as much as it */
 
 /* ---- the same work on several threads ---- */
 
@@ -52,7 +53,7 @@ static void *helper(void *unused) {
     uint64_t known = 0;
     for (;;) {
         uint64_t now = atomic_load(&pool.next) >> 32;
-        for (int spin = 0; now == known && spin < SPINS; spin++) {
+        for (int spin = 0; now == known && spin < HELPER_SPINS; spin++) {
             _mm_pause();
             now = atomic_load(&pool.next) >> 32;
         }
@@ -174,7 +175,11 @@ VECTOR static void take_in(void *job, int64_t row) {
         for (int64_t i = 0; i < inputs; i += 16) {
             __mmask16 which = first(inputs - i);
             __m512 input = _mm512_maskz_loadu_ps(which, x + i);
-            for (int n = 0; n < 4; n++) sums[n] = _mm512_fmadd_ps(halves(pair->a + (r + n) * inputs + i, which), input, sums[n]);
+            for (int n = 0; n < 4; n++) {
+                const uint16_t *a = pair->a + (r + n) * inputs + i;
+                if (r + n + 4 < pair->rank) _mm_prefetch((const char *)(a + 4 * inputs), _MM_HINT_T0); /* for the next four */
+                sums[n] = _mm512_fmadd_ps(halves(a, which), input, sums[n]);
+            }
         }
         for (int n = 0; n < 4; n++) inner[r + n] = _mm512_reduce_add_ps(sums[n]);
     }
@@ -189,31 +194,31 @@ VECTOR static void take_in(void *job, int64_t row) {
 }
 
 /* The sums of sixteen vectors, side by side. */
-VECTOR static inline __m512 sums_of(__m512 *v) {
+VECTOR static inline __attribute__((always_inline)) __m512 sums_of(__m512 *v) {
+#pragma GCC unroll 8
     for (int i = 0; i < 8; i++) v[i] = _mm512_add_ps(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
+#pragma GCC unroll 4
     for (int i = 0; i < 4; i++) {
         __m512d low = _mm512_castps_pd(v[2 * i]), high = _mm512_castps_pd(v[2 * i + 1]);
         v[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(low, high)), _mm512_castpd_ps(_mm512_unpackhi_pd(low, high)));
     }
-    for (int n = 2; n; n /= 2)
-        for (int i = 0; i < n; i++)
-            v[i] = _mm512_add_ps(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x88), _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xdd));
-    return v[0];
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++)
+        v[i] = _mm512_add_ps(_mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0x88), _mm512_shuffle_f32x4(v[2 * i], v[2 * i + 1], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(v[0], v[1], 0x88), _mm512_shuffle_f32x4(v[0], v[1], 0xdd));
 }
 
 /* What a pair adds to sixteen outputs, or to the last few. */
 VECTOR static inline __m512 added(const Pair *pair, const float *inner, int64_t at, int64_t count) {
     __m512 products[16];
+#pragma GCC unroll 16
     for (int n = 0; n < 16; n++) products[n] = _mm512_setzero_ps();
     for (int64_t r = 0; r < pair->rank; r += 16) {
         __mmask16 which = first(pair->rank - r);
         __m512 input = _mm512_maskz_loadu_ps(which, inner + r);
         const uint16_t *b = pair->b + at * pair->rank + r;
-        if (count == 16) {
-            for (int n = 0; n < 16; n++) products[n] = _mm512_fmadd_ps(halves(b + n * pair->rank, which), input, products[n]);
-        } else {
-            for (int64_t n = 0; n < count; n++) products[n] = _mm512_fmadd_ps(halves(b + n * pair->rank, which), input, products[n]);
-        }
+#pragma GCC unroll 16
+        for (int n = 0; n < 16; n++) products[n] = _mm512_fmadd_ps(halves(b + (n < count ? n : 0) * pair->rank, which), input, products[n]);
     }
     return sums_of(products);
 }
@@ -245,19 +250,19 @@ VECTOR static inline __attribute__((always_inline)) void multiply_rows(const Pro
     int64_t depth = p->depth, stride = depth * 4;
     const int8_t *weights = p->matrix->weights + block * WIDE * stride;
     const uint8_t *x = p->whole + row * stride;
-    __m512i sums[MOST_ROWS][4];
-    for (int r = 0; r < count; r++) {
-        for (int n = 0; n < 4; n++) sums[r][n] = _mm512_setzero_si512();
-        if (p->pairs) { /* on its way while the bytes are multiplied */
-            const Pair *pair = p->pairs + row + r;
-            const char *b = (const char *)(pair->b + block * WIDE * pair->rank);
-            for (int64_t at = 0; at < WIDE * pair->rank * 2; at += 64) _mm_prefetch(b + at, _MM_HINT_T0);
-        }
+    for (int r = 0; r < count && p->pairs; r++) { /* on its way while the bytes are multiplied */
+        const Pair *pair = p->pairs + row + r;
+        const char *b = (const char *)(pair->b + block * WIDE * pair->rank);
+        for (int64_t at = 0; at < WIDE * pair->rank * 2; at += 64) _mm_prefetch(b + at, _MM_HINT_T0);
     }
+    __m512i sums[MOST_ROWS][4];
+#pragma GCC unroll 6
+    for (int r = 0; r < count; r++) sums[r][0] = sums[r][1] = sums[r][2] = sums[r][3] = _mm512_setzero_si512();
     for (int64_t k = 0; k < depth; k++) {
         const int8_t *w = weights + k * 256;
         for (int n = 0; n < 4; n++) _mm_prefetch((const char *)w + AHEAD + 64 * n, _MM_HINT_T0);
         __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64), w2 = _mm512_load_si512(w + 128), w3 = _mm512_load_si512(w + 192);
+#pragma GCC unroll 6
         for (int r = 0; r < count; r++) {
             __m512i input = four(x + r * stride + 4 * k);
             sums[r][0] = _mm512_dpbusd_epi32(sums[r][0], input, w0);
@@ -266,8 +271,13 @@ VECTOR static inline __attribute__((always_inline)) void multiply_rows(const Pro
             sums[r][3] = _mm512_dpbusd_epi32(sums[r][3], input, w3);
         }
     }
+    int32_t done[MOST_ROWS][WIDE] __attribute__((aligned(64))); /* what is read by a number that is not known here stays in no register */
+#pragma GCC unroll 6
     for (int r = 0; r < count; r++)
-        for (int n = 0; n < 4; n++) put_out(p, row + r, block * WIDE + 16 * n, sums[r][n]);
+#pragma GCC unroll 4
+        for (int n = 0; n < 4; n++) _mm512_store_si512(done[r] + 16 * n, sums[r][n]);
+    for (int r = 0; r < count; r++)
+        for (int n = 0; n < 4; n++) put_out(p, row + r, block * WIDE + 16 * n, _mm512_load_si512(done[r] + 16 * n));
 }
 
 /* Sixty-four outputs of every row. */
@@ -279,7 +289,9 @@ VECTOR static void multiply(void *job, int64_t block) {
             case 1: multiply_rows(p, block, row, 1); break;
             case 2: multiply_rows(p, block, row, 2); break;
             case 3: multiply_rows(p, block, row, 3); break;
-            default: multiply_rows(p, block, row, 4); break;
+            case 4: multiply_rows(p, block, row, 4); break;
+            case 5: multiply_rows(p, block, row, 5); break;
+            default: multiply_rows(p, block, row, 6); break;
         }
         row += count;
     }

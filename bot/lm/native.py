@@ -60,10 +60,10 @@ class Natives:
     def finish(self, logits: Tensor) -> None:
         """See `Company`: the bias has been added by the layer."""
 
-    def alone(self, voice: Voice, tokens: int) -> "Natives":
+    def apart(self, stretches: list[tuple[Voice, int]]) -> "Natives":
         """See `Company`."""
         told = Natives(self._base, tables=self._tables)
-        told.join([Row(voice, 0, 0, 0)] * tokens)
+        told.join([Row(voice, 0, 0, 0) for voice, tokens in stretches for _ in range(tokens)])
         told.gather()
         return told
 

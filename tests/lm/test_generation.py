@@ -234,18 +234,20 @@ def test_the_least_share_suits_the_base_unless_one_is_given(
 
 @pytest.mark.parametrize("quantised", [False, True])
 def test_a_text_does_not_depend_on_its_neighbours(tmp_path: Path, quantised: bool) -> None:
-    """Alone, among five of the same character, and among sixteen characters of two kinds of which some come late."""
+    """Alone, among five of the same character, and among sixteen characters of two kinds, three prompts, some late."""
     if quantised and not can_quantise():
         pytest.skip("this processor has no product of bytes")
     base = load_base("nano", dtype=torch.float32)
     folders = [keep(stirred(base, n, embedding_rank=4 * (n % 2)), base, tmp_path / str(n)) for n in range(16)]
     speaker = Speaker(base, quantised=quantised)
-    alone = [speaker.say(folder, "The rain", [7])[0] for folder in folders]
-    assert speaker.say(folders[3], "The rain", range(5, 10))[2] == alone[3]
-    tellings = [speaker.begin(folder, "The rain", [7], judged=True) for folder in folders[:10]]
+    prompts = [("The rain", "", "Whoever came home late")[n % 3] for n in range(16)]
+    wanted = list(zip(folders, prompts, strict=True))
+    alone = [speaker.say(folder, prompt, [7])[0] for folder, prompt in wanted]
+    assert speaker.say(folders[3], prompts[3], range(5, 10))[2] == alone[3]
+    tellings = [speaker.begin(folder, prompt, [7], judged=True) for folder, prompt in wanted[:10]]
     for _ in range(5):
         speaker.step()
-    tellings += [speaker.begin(folder, "The rain", [7]) for folder in folders[10:]]
+    tellings += [speaker.begin(folder, prompt, [7]) for folder, prompt in wanted[10:]]
     while speaker.busy:
         speaker.step()
     assert [telling.told[0].text for telling in tellings] == alone
