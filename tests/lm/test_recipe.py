@@ -20,6 +20,12 @@ def test_steps_see_about_as_many_tokens_whatever_the_tweets_length(tokens_per_tw
         assert default_recipe(NANO, 6, tokens_per_tweet * tweets, tweets).batch_tweets == batch
 
 
+@pytest.mark.parametrize(("tweets", "batch"), [(100, 4), (300, 6), (400, 8), (3_000, 8)])
+def test_a_larger_base_sees_more_in_a_step_but_an_epoch_keeps_fifty(tweets: int, batch: int) -> None:
+    assert default_recipe(GPT2, 12, 32 * tweets, tweets).batch_tweets == batch
+    assert default_recipe(GPT2, 12, 5 * tweets, tweets).batch_tweets == 16, "short tweets make no more of them"
+
+
 def test_a_small_base_goes_through_few_tweets_more_often() -> None:
     assert default_recipe(NANO, 6, 30 * 100, 100).epochs > default_recipe(NANO, 6, 30 * 300, 300).epochs
     assert default_recipe(GPT2, 12, 30 * 100, 100).epochs == default_recipe(GPT2, 12, 30 * 300, 300).epochs
