@@ -19,7 +19,6 @@
 #define AHEAD 2048 /* bytes that are fetched before they are needed */
 #define MOST_THREADS 64
 #define SPINS 2000
-#define HELPER_SPINS 40000 /* about a millisecond, which lasts from one product of a step to the next: waking up would cost as much as it */
 
 /* ---- the same work on several threads ---- */
 
@@ -53,7 +52,7 @@ static void *helper(void *unused) {
     uint64_t known = 0;
     for (;;) {
         uint64_t now = atomic_load(&pool.next) >> 32;
-        for (int spin = 0; now == known && spin < HELPER_SPINS; spin++) {
+        for (int spin = 0; now == known && spin < SPINS; spin++) {
             _mm_pause();
             now = atomic_load(&pool.next) >> 32;
         }
