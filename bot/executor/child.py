@@ -55,6 +55,9 @@ def give_way(nice: int) -> None:
         with contextlib.suppress(OSError):  # a container may forbid it
             # Whoever speaks gets a core in the moment it wakes, and not when this one's slice has ended.
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        with contextlib.suppress(OSError):  # there is no such file without groups, and in a container it says nothing
+            # Where the kernel gives each session a share of the processor (sched(7), autogroup), that share must give way as well.
+            Path("/proc/self/autogroup").write_text(str(nice))
     with contextlib.suppress(OSError):  # there is no such file but on Linux
         Path("/proc/self/oom_score_adj").write_text("1000")
 

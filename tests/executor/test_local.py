@@ -161,6 +161,7 @@ async def test_the_worker_gives_way_and_knows_no_token(tmp_path: Path, monkeypat
     assert (process / "oom_score_adj").read_text().strip() == "1000"
     assert os.getpriority(os.PRIO_PROCESS, family.pids()[0]) == 19
     assert os.sched_getscheduler(family.pids()[0]) == os.SCHED_IDLE
+    assert not (process / "autogroup").exists() or (process / "autogroup").read_text().endswith("nice 19\n")
     environment = dict(entry.split("=", 1) for entry in (process / "environ").read_text().split("\0") if "=" in entry)
     assert "DISCORD_TOKEN" not in environment
     assert environment["OMP_WAIT_POLICY"] == "PASSIVE"
