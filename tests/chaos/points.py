@@ -17,8 +17,8 @@ from tests.chaos.bots import Bots
 from tests.chaos.judge import Verdict, judge, processes_of
 from tests.chaos.town import Home, Stuck, Town, towns
 
-GONE_S = 10.0
-"""So soon after a bot's death its processes must be gone, in seconds; a training gives way even in dying."""
+GONE_S = 2.0
+"""So soon after a bot's death its processes must be gone, in seconds."""
 SURVIVED = 2
 """So many runs in a row without a death mean that there are no more moments."""
 ANSWER_S = 20.0

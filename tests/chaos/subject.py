@@ -22,6 +22,7 @@ from typing import Any
 
 import bot.app
 import bot.client
+import bot.executor.local
 import cogs.characters
 import cogs.jobs
 import cogs.privacy
@@ -78,11 +79,12 @@ def set_default(part: type[Any], **values: Any) -> None:
 
 
 def quicken() -> None:
-    """A worker and a speaker without a model, and no long waits."""
+    """A worker and a speaker without a model, which give way to nobody, and no long waits."""
     set_default(LocalExecutor, worker="tests.chaos.worker", poll_s=0.02)
     set_default(Generator, worker="tests.chaos.speaker")
     set_default(Poster, settle_s=SETTLE_S)
     bot.client.LOCAL_READY_S = 0.02
+    vars(bot.executor.local)["NICE"] = 0  # towns that are busy dying would starve each other's trainings, which give way
     vars(bot.app)["make_source"] = lambda _, settings, **__: ChaosSource(settings.mynah_home.parent / ANSWERED)
 
 

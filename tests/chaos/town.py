@@ -26,8 +26,8 @@ from tests.chaos.subject import ANSWERED
 
 SPEAKER = "wren"
 """The character that can speak in every home from the start."""
-DRAIN_S = 180.0
-"""So long the last run of a bot may take, in seconds: its trainings get what the bots beside it leave of the processor."""
+DRAIN_S = 60.0
+"""So long the last run of a bot may take, in seconds."""
 _OPEN = (
     "SELECT (SELECT count(*) FROM jobs WHERE state IN ('queued', 'running', 'waiting'))"
     " + (SELECT count(*) FROM posts WHERE state IN ('due', 'pending', 'sending'))"
@@ -227,7 +227,7 @@ class Town:
 
 @asynccontextmanager
 async def towns(bots: Bots, folder: Path, count: int) -> AsyncIterator[list[Town]]:
-    """Serve so many. All are trained before the first death: a training gives way, so that towns which are busy dying would starve it."""
+    """Serve so many, each with a speaker."""
     async with AsyncExitStack() as stack:
         servers = [await stack.enter_async_context(serve(World())) for _ in range(count)]
         found = [Town(bots, server, folder / f"t{number}") for number, server in enumerate(servers)]
