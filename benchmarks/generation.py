@@ -108,11 +108,12 @@ def _rows_on(here: Place, base: BaseFolder, workloads: Sequence[Workload], able:
                     peaks[name] = answer["peak_rss_mb"]
             for name in who:
                 tell(f"{base.name}, {workload.name}, {name}: {median([a['seconds'] for a in answers[workload, name]])} s")
-    return [_row(base, *of, calls, peaks[of[1]], converted) for of, calls in answers.items()]
+    took = converted.get("convert_seconds")
+    return [_row(base, load, who, calls, peak_rss_mb=peaks[who], convert_seconds=took) for (load, who), calls in answers.items()]
 
 
-def _row(  # noqa: PLR0917  # one line of a table
-    base: BaseFolder, workload: Workload, who: str, answers: list[dict[str, Any]], peak_rss_mb: float, converted: dict[str, Any]
+def _row(
+    base: BaseFolder, workload: Workload, who: str, answers: list[dict[str, Any]], *, peak_rss_mb: float, convert_seconds: float | None
 ) -> Row:
     took = [answer["seconds"] for answer in answers]
     tokens = sum(answer["tokens"] for answer in answers)
@@ -120,7 +121,7 @@ def _row(  # noqa: PLR0917  # one line of a table
         who=who, base=base.label, workload=workload.name, forced=workload.forced, calls=len(answers), seconds=median(took),
         p99_seconds=p99(took), tokens_per_second=round(tokens / sum(took), 2), tokens_per_call=round(tokens / len(answers), 1),
         ms_per_token=median([1000 * a["seconds"] / max(a["tokens"], 1) for a in answers]), peak_rss_mb=peak_rss_mb,
-        convert_seconds=converted.get("convert_seconds") if who == CTRANSLATE2 else None,
+        convert_seconds=convert_seconds if who == CTRANSLATE2 else None,
     )  # fmt: skip
 
 

@@ -10,12 +10,15 @@ CIRCLE = 4
 CIRCLE_UNSPACED = 12
 """The same in letters, where words are not spaced."""
 
-_UNSPACED = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+"""Of a character class: letters of scripts whose words are not spaced."""
+TAG = regex.compile(r"(?<!\w)[@#＠＃]\w+")
+"""A mention or a hashtag."""
+_UNSPACED_LETTER = regex.compile(f"[{UNSPACED}]")
 _LETTER = regex.compile(r"\p{L}")
 _CLOSING = {"(": ")", "[": "]", "{": "}", "（": "）", "「": "」", "『": "』", "【": "】", "《": "》"}
 # Which of a pair opens differs by language: English “so”, Swedish ”so”, German „so“, Danish »so«.
 _MARKS = (regex.compile('"'), regex.compile("[“”„‟]"), regex.compile("[«»]"))
-_TAG = regex.compile(r"(?<!\w)[@#＠＃]\w+")
 _STUTTER = regex.compile(r"(\p{L}{3,12}?)\1\1")
 _LAUGHTER = 2
 """Different letters in what may be said again and again, as "haha" is."""
@@ -43,10 +46,10 @@ def goes_round(text: str, units: Sequence[str]) -> bool:
 
     `units`: what `bot.lm.screening.words_of` finds in it.
     """
-    tags = [tag.casefold() for tag in _TAG.findall(text)]
+    tags = [tag.casefold() for tag in TAG.findall(text)]
     if len(tags) > len(set(tags)) or any(len(set(found[1])) > _LAUGHTER for found in _STUTTER.finditer(text.casefold())):
         return True
-    unspaced = [_UNSPACED.match(unit) is not None for unit in units]
+    unspaced = [_UNSPACED_LETTER.match(unit) is not None for unit in units]
     if any(one == two and not letter and _LETTER.match(one) for (one, two), letter in zip(pairwise(units), unspaced, strict=False)):
         return True
     seen = set()

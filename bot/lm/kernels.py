@@ -16,7 +16,8 @@ from torch import Tensor
 
 _DEEP, _WIDE = 4, 64
 """Packed weights have so many inputs together, and so many outputs beside each other."""
-_BOUNDARY = 64
+BOUNDARY = 64
+"""Packed weights begin at a multiple of so many bytes."""
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -40,8 +41,22 @@ class _Attention(ctypes.Structure):
 class Matrix:
     """A matrix `[outputs, inputs]` and a bias `[outputs]`, packed on 8 bits: every output has its own scale."""
 
-    def __init__(self, matrix: Tensor, bias: Tensor | None) -> None:
-        """Pack it."""
+    def __init__(self, weights: Tensor, numbers: Tensor, outputs: int, inputs: int) -> None:
+        """Hold what `pack` made: its `weights` and `numbers`.
+
+        Raises:
+            ValueError: the weights begin at no multiple of BOUNDARY bytes, where the kernels cannot read them.
+        """
+        if weights.data_ptr() % BOUNDARY:
+            raise ValueError(f"its weights do not begin at a multiple of {BOUNDARY} bytes")
+        self.weights, self.numbers = weights, numbers
+        self.inputs, self.outputs = inputs, outputs
+        self._packed = _Matrix(inputs, outputs, weights.data_ptr(), *(line.data_ptr() for line in numbers))
+        self._at = ctypes.addressof(self._packed)
+
+    @classmethod
+    def pack(cls, matrix: Tensor, bias: Tensor | None) -> "Matrix":
+        """Pack a matrix and its bias."""
         wide = matrix.detach().float()
         outputs, inputs = wide.shape
         of_weights, of_numbers = packed_shapes(outputs, inputs)
@@ -51,26 +66,7 @@ class Matrix:
         scales, sums, _ = (line.data_ptr() for line in numbers)
         packing = _Packing(wide.data_ptr(), outputs, inputs, *wide.stride(), weights.data_ptr(), scales, sums)
         _library().mynah_pack(ctypes.byref(packing), _threads())
-        self._hold(weights, numbers, outputs, inputs)
-
-    @classmethod
-    def packed(cls, weights: Tensor, numbers: Tensor, outputs: int, inputs: int) -> "Matrix":
-        """One that was packed before: its `weights` and `numbers`.
-
-        Raises:
-            ValueError: the weights begin at no multiple of 64 bytes, where the kernels cannot read them.
-        """
-        if weights.data_ptr() % _BOUNDARY:
-            raise ValueError("its weights do not begin at a multiple of 64 bytes")
-        made = cls.__new__(cls)
-        made._hold(weights, numbers, outputs, inputs)  # noqa: SLF001  # its own
-        return made
-
-    def _hold(self, weights: Tensor, numbers: Tensor, outputs: int, inputs: int) -> None:
-        self.weights, self.numbers = weights, numbers
-        self.inputs, self.outputs = inputs, outputs
-        self._packed = _Matrix(inputs, outputs, weights.data_ptr(), *(line.data_ptr() for line in numbers))
-        self._at = ctypes.addressof(self._packed)
+        return cls(weights, numbers, outputs, inputs)
 
     def __call__(self, x: Tensor, pairs: int | None = None) -> Tensor:
         """`[rows, inputs]` → `[rows, outputs]`; `pairs`: address of `[rows, 4]` whole numbers, see `bot.lm.voices.pairs_at`."""

@@ -21,14 +21,12 @@ from torch import Tensor
 
 from bot.bases import packed_file
 from bot.lm.base import base_folder, load_base
-from bot.lm.kernels import Matrix, library_digest, packed_shapes
+from bot.lm.kernels import BOUNDARY, Matrix, library_digest, packed_shapes
 from bot.lm.network import StoredNetwork
 from bot.lm.quantised import Packed, Resident
 
 FORMAT = "1"
 """To be raised whenever what is written below means something else."""
-_BOUNDARY = 64
-"""Packed weights begin at a multiple of so many bytes: the kernels want it."""
 _TYPES = {"I8": torch.int8, "F32": torch.float32, "F16": torch.float16}
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 _WEIGHTS, _NUMBERS, _REST, _EMBEDDING = "weights.", "numbers.", "rest.", "embedding"
@@ -108,7 +106,7 @@ def _header(pieces: Mapping[str, Tensor], marks: Mapping[str, str]) -> bytes:
         entries[name] = {"dtype": _NAMES[piece.dtype], "shape": list(piece.shape), "data_offsets": [at, at + piece.nbytes]}
         at += piece.nbytes
     text = json.dumps(entries).encode()
-    text += b" " * (-(8 + len(text)) % _BOUNDARY)
+    text += b" " * (-(8 + len(text)) % BOUNDARY)
     return len(text).to_bytes(8, "little") + text
 
 
@@ -140,7 +138,7 @@ def _read(file: Path, base: str, marks: Mapping[str, str]) -> Resident:
 def _mapped(file: Path) -> Tensor:
     """Its bytes, of which none is read before it is looked at."""
     size = file.stat().st_size
-    if size < _BOUNDARY:
+    if size < BOUNDARY:
         raise ValueError("it is cut off")
     return torch.from_file(str(file), shared=False, size=size, dtype=torch.uint8)
 
@@ -163,4 +161,4 @@ def _piece(data: Tensor, entry: Mapping[str, Any]) -> Tensor:
 
 def _matrix(pieces: Mapping[str, Tensor], name: str, outputs: int, inputs: int) -> Matrix:
     weights, numbers = packed_shapes(outputs, inputs)
-    return Matrix.packed(pieces[_WEIGHTS + name].view(weights), pieces[_NUMBERS + name].view(numbers), outputs, inputs)
+    return Matrix(pieces[_WEIGHTS + name].view(weights), pieces[_NUMBERS + name].view(numbers), outputs, inputs)

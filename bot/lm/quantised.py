@@ -66,7 +66,7 @@ class Resident:
     def _product(self, network: Network, name: str, *, quantised: bool) -> Product:
         matrix, bias = network.matrix(name), network.bias(name)
         if self.native:
-            return Matrix(matrix, bias)
+            return Matrix.pack(matrix, bias)
         if quantised:
             return Quantised(matrix, bias)
         return Plain(matrix.to(self.dtype), None if bias is None else bias.to(self.dtype))

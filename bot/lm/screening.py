@@ -12,7 +12,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from bot.lm.form import goes_round, is_unclosed
+from bot.lm.form import TAG, UNSPACED, goes_round, is_unclosed
 
 LONGEST = 280
 """Characters in a post."""
@@ -30,11 +30,10 @@ CUSTOM_TWEETS = 300
 
 Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked", "stranger", "coinage", "unclosed", "circle"]
 
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 # Korean parts its words by spaces, and writes particles at their ends: a blocked word is found before one.
-_SPACED_LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}\p{{Hangul}}]]"
-_UNIT = regex.compile(rf"[{_UNSPACED}]|[[\p{{L}}\p{{N}}\p{{M}}']--[{_UNSPACED}]]+", regex.V1)
-_SIGNED = regex.compile(rf"[{_UNSPACED}]|[\w--[{_UNSPACED}]]+", regex.V1)
+_SPACED_LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{UNSPACED}\p{{Hangul}}]]"
+_UNIT = regex.compile(rf"[{UNSPACED}]|[[\p{{L}}\p{{N}}\p{{M}}']--[{UNSPACED}]]+", regex.V1)
+_SIGNED = regex.compile(rf"[{UNSPACED}]|[\w--[{UNSPACED}]]+", regex.V1)
 _MARKS_AROUND = regex.compile(r"\A\W+|\W+\Z")
 _PART_OF_WORD = regex.compile(r"[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]", regex.V1)
 _PART_WEIGHT = 0.5
@@ -45,7 +44,6 @@ _ALIKE = COPIED_SHARE / 2
 """Share of the words from one tweet at which it is worth counting again in another way."""
 _BROKEN = regex.compile(r"[\uFFFD\p{Cc}\p{Cs}\p{Co}\p{Cn}\u202A-\u202E\u2066-\u2069]")
 _INVISIBLE = regex.compile(r"\p{Cf}")
-_TAG = regex.compile(r"(?<!\w)[@#＠＃]\w+")
 _MENTION = regex.compile(r"(?<![\w@])@(\w+)")
 _HASHTAG = regex.compile(r"(?<![\w&])[#＃](\w*\p{L}\w*)")
 
@@ -97,7 +95,7 @@ class Screen:
 
     def _flaw_of_form(self, text: str, prompt: str) -> Reason | None:
         """What makes the text look written by a machine, unless it lies in the prompt or the person writes so."""
-        if not _TAG.sub("", text).strip():
+        if not TAG.sub("", text).strip():
             return "empty"
         if not _mentions(text) <= self._mentioned | _mentions(prompt):
             return "stranger"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.executor.contract import Attempt
 from bot.executor.local import LocalExecutor
 from tests.executor.scene import ROOT, WORKER, Job, group, memory_limit, until
 
@@ -97,13 +98,19 @@ async def test_a_worker_whose_bot_is_gone_does_not_start(tmp_path: Path) -> None
     assert job.pids() == []
 
 
+async def started_impatient(job: Job) -> tuple[LocalExecutor, Attempt]:
+    """An attempt under an executor that bears a second without progress."""
+    attempt = job.attempt()
+    executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)
+    await executor.start(attempt)
+    return executor, attempt
+
+
 @pytest.mark.fault(6)
 async def test_a_worker_that_no_longer_moves_is_killed(tmp_path: Path) -> None:
     """A training that makes no progress for ten minutes is ended with everything it started, and counts as a failed attempt."""
     family = Job(tmp_path / "7", "raise_a_family")
-    attempt = family.attempt()
-    executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)
-    await executor.start(attempt)
+    executor, attempt = await started_impatient(family)
     await until(lambda: family.grandchild() > 0)
     os.kill(family.pids()[0], signal.SIGSTOP)
     outcome = await executor.wait(attempt)
@@ -116,9 +123,7 @@ async def test_a_worker_that_no_longer_moves_is_killed(tmp_path: Path) -> None:
 async def test_a_hanging_worker_tells_where(tmp_path: Path) -> None:
     """A training that hangs writes the place in the program where it hangs into its log before it is ended."""
     family = Job(tmp_path / "7", "raise_a_family")
-    attempt = family.attempt()
-    executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)
-    await executor.start(attempt)
+    executor, attempt = await started_impatient(family)
     await executor.wait(attempt)
     assert "in raise_a_family" in (attempt.folder / "worker.log").read_text()
 
@@ -128,9 +133,7 @@ async def test_a_hanging_worker_tells_where(tmp_path: Path) -> None:
 async def test_a_worker_that_waits_for_the_processor_does_not_hang(tmp_path: Path) -> None:
     """A training that other programs leave no processor is not taken for one that hangs, however long that lasts."""
     hungry = Job(tmp_path / "7", "starve")
-    attempt = hungry.attempt()
-    executor = LocalExecutor(grace_s=10, worker=WORKER, silence_s=1.0, poll_s=0.02)
-    await executor.start(attempt)
+    executor, attempt = await started_impatient(hungry)
     await until(lambda: hungry.grandchild() > 0)
     waiting = Path("/proc") / str(hungry.pids()[0]) / "schedstat"
     await until(lambda: int(waiting.read_text().split()[1]) > 3e9)

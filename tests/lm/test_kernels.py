@@ -46,7 +46,7 @@ class Pairs:
 @given(st.integers(1, 70), st.integers(1, 150), st.lists(st.sampled_from([0, 1, 2, 4, 7, 16, 19, 64]), min_size=1, max_size=9))
 def test_a_layer_with_every_rows_own_pair(inputs: int, outputs: int, ranks: list[int]) -> None:
     weights, bias, x = made(outputs, inputs), made(outputs), made(len(ranks), inputs)
-    matrix, pairs = Matrix(weights, bias), Pairs(ranks, inputs, outputs)
+    matrix, pairs = Matrix.pack(weights, bias), Pairs(ranks, inputs, outputs)
     plain = matrix(x)
     assert torch.allclose(plain, Quantised(weights, bias)(x), atol=1e-3 * inputs**0.5), "the same 8 bits as torch makes of it"
     found = matrix(x, pairs.table.data_ptr())
@@ -54,7 +54,7 @@ def test_a_layer_with_every_rows_own_pair(inputs: int, outputs: int, ranks: list
 
 
 def test_a_row_depends_neither_on_rows_beside_it_nor_on_threads() -> None:
-    matrix, pairs, x = Matrix(made(300, 130), None), Pairs([16, 0, 3, 16, 64, 8, 16, 1, 2], 130, 300), made(9, 130)
+    matrix, pairs, x = Matrix.pack(made(300, 130), None), Pairs([16, 0, 3, 16, 64, 8, 16, 1, 2], 130, 300), made(9, 130)
     torch.set_num_threads(1)
     expected = matrix(x, pairs.table.data_ptr())
     for threads in THREADS:
@@ -91,7 +91,7 @@ def test_a_far_off_key_gets_no_share() -> None:
 
 
 def test_embeddings_get_what_the_outputs_pair_makes_of_them() -> None:
-    matrix, pairs, ids = Matrix(made(50, 40), None), Pairs([16, 0, 5], 40, 50), torch.tensor([49, 3, 0])
+    matrix, pairs, ids = Matrix.pack(made(50, 40), None), Pairs([16, 0, 5], 40, 50), torch.tensor([49, 3, 0])
     embedded = made(3, 40)
     expected = embedded + torch.stack([b[token].float() @ a.float() for token, (a, b, _) in zip(ids.tolist(), pairs.each, strict=True)])
     matrix.embed(ids, embedded, pairs.table.data_ptr())
@@ -105,4 +105,4 @@ def test_addresses_are_64_bits_wide() -> None:
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (64, 4), (100, 37), (130, 64)])
 def test_a_matrix_may_lie_the_other_way_round(outputs: int, inputs: int) -> None:
     weights, x = made(outputs, inputs), made(3, inputs)
-    assert torch.equal(Matrix(weights, None)(x), Matrix(weights.T.contiguous().T, None)(x))
+    assert torch.equal(Matrix.pack(weights, None)(x), Matrix.pack(weights.T.contiguous().T, None)(x))

@@ -1,5 +1,8 @@
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
 from bot.lm.base import load_base
 from bot.lm.decoder import likelihoods
@@ -17,9 +20,11 @@ def rows(count: int, width: int) -> torch.Tensor:
     return torch.randn(count, width, generator=generator) * torch.logspace(-3, 3, count)[:, None] + torch.linspace(-2, 2, count)[:, None]
 
 
-@pytest.mark.parametrize("kind", [Quantised, Plain, pytest.param(Matrix, marks=needs_kernels)])
+@pytest.mark.parametrize("kind", [Quantised, Plain, pytest.param(Matrix.pack, marks=needs_kernels)])
 @pytest.mark.parametrize(("inputs", "outputs"), [(768, 2304), (256, 1024), (24, 40)])
-def test_a_row_does_not_depend_on_the_others(kind: type[Quantised] | type[Plain] | type[Matrix], inputs: int, outputs: int) -> None:
+def test_a_row_does_not_depend_on_the_others(
+    kind: Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]], inputs: int, outputs: int
+) -> None:
     product = kind(torch.randn(outputs, inputs), torch.randn(outputs))
     x = rows(19, inputs)
     alone = torch.cat([product(x[i : i + 1]) for i in range(19)])
