@@ -18,7 +18,7 @@ from benchmarks.characters import adapters, merged, trained
 from benchmarks.child import Job, Work, ask_once, children
 from benchmarks.line import Line, Row, installed, known, machine, median, p99, ratio, show, tell
 from benchmarks.material import BaseFolder, Place, gpt2, nano, place
-from bot.executor.process import usable_cores
+from bot.cores import usable_cores
 
 PIPELINE, GENERATE, PEFT, CTRANSLATE2, OURS = (
     "transformers pipeline",
@@ -90,6 +90,7 @@ def _rows_on(here: Place, base: BaseFolder, workloads: Sequence[Workload], able:
     folders = adapters(here, base, 16) if any(w.characters > 1 for w in workloads) else [trained(here, base)]
     job: Job = {
         "base": str(base.folder), "adapters": [str(folder) for folder in folders], "threads": _threads(here),
+        "copies": str(here.work / f"packed-{base.folder.name}"),
         "merged": str(merged(here, base, folders[0])), "converted": str(here.work / f"converted-{base.folder.name}"),
     }  # fmt: skip
     converted = ask_once("the conversion", speakers.convert, job, fork=here.tiny) if CTRANSLATE2 in able else {}

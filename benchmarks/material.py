@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks.child import Job, Turn, ask_once, prepare
 from benchmarks.line import tell
-from bot.executor.process import usable_cores
+from bot.bases import NANO_FOLDER
+from bot.cores import usable_cores
 from bot.tweets.cleaning import Kept, clean
 from bot.tweets.dataset import split, write_dataset
 from bot.tweets.files import read_source
@@ -20,7 +21,6 @@ _ROOT = Path(__file__).parents[1]
 _DATA = _ROOT.parent / "shared" / "data"
 ACCOUNTS = ("sensanders", "number10gov", "nasa")
 _SAMPLE = _ROOT / "bot" / "sample" / "archive.zip"
-NANO_FOLDER = _ROOT / "bot" / "lm" / "nano"
 _HELDOUT = 0.1
 _SEED = 1
 GPT2_SHAPE = {"n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024}

@@ -107,27 +107,29 @@ def peft(turn: Turn, job: Job) -> None:
 @paced(SPEAKING)
 def ours(turn: Turn, job: Job) -> None:
     """The store of characters that `Speaker` has; a switch brings a character's numbers to where they are multiplied."""
-    import torch
+    import numpy as np
 
-    from bot.lm.base import load_base
+    from bot.bases import base_folder, read_json
     from bot.lm.spelling import Pieces
+    from bot.lm.tokenizer import load_tokenizer
     from bot.lm.voices import Voices, size_of
 
-    base = load_base(job["base"])
-    pieces = Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary)
+    folder = base_folder(job["base"])
+    tokenizer = load_tokenizer(folder)
+    pieces = Pieces(tokenizer.pieces(), read_json(folder / "config.json")["vocab_size"])
     folders = [Path(folder) for folder in job["folders"]]
     turn.begin()
-    voices, before = Voices(pieces, [base.tokenizer.end], cached=len(folders)), rss_mb()
+    voices, before = Voices(pieces, [tokenizer.end], cached=len(folders)), rss_mb()
     load_ms, switch_ms = [], []
     for folder in folders:
         first = time.perf_counter()
         voice = voices.get(folder)
         load_ms.append(_since(first))
     grown, chosen = rss_mb() - before, random.Random(1)
-    live = torch.zeros(size_of(voice.layout))
+    live = np.zeros(size_of(voice.layout), dtype=np.float32)
     for _ in range(_SWITCHES):
         folder, first = chosen.choice(folders), time.perf_counter()
-        live.copy_(voices.get(folder).numbers)
+        np.copyto(live, voices.get(folder).numbers)
         switch_ms.append(_since(first))
     turn.end(load_ms=load_ms, switch_ms=switch_ms, grown_mb=grown)
 

@@ -143,8 +143,7 @@ def _answer(turn: Turn, first: Job | None, say: Callable[[Job], int]) -> None:
 def ours(turn: Turn, job: Job) -> None:
     """Mynah's `Speaker`, with each row's own adapter. A forced text draws ends as any token, and goes on."""
     first = turn.begin()
-    from bot.lm.base import load_base
-    from bot.lm.generation import Speaker
+    from bot.lm.generation import Speaker, resident_of
 
     class Bounded(Speaker):
         tokens = 0
@@ -153,7 +152,7 @@ def ours(turn: Turn, job: Job) -> None:
         def _is_done(self, text: Any) -> bool:
             return len(text.taken) >= self.tokens or (not self.forced and super()._is_done(text))
 
-    speaker = Bounded(load_base(job["base"]))
+    speaker = Bounded(resident_of(job["base"], Path(job["copies"])))
     calls = 0
 
     def say(request: Job) -> int:

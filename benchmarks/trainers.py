@@ -189,7 +189,8 @@ def _saved(base: Any, recipe: Any, out: Path) -> tuple[float, Any]:
     """The adapter of a finished training; of one that was stopped, one of the same size, and how long it takes to save."""
     import torch
 
-    from bot.lm.adapter import ADAPTER, Adapter
+    from bot.lm.adapter import Adapter
+    from bot.lm.adapter_files import ADAPTER
 
     if (out / ADAPTER).is_file():
         return 0.0, Adapter.load(out, base.device)

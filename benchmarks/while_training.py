@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.line import Line, Row, machine, median, p99, ratio, show, tell
-from benchmarks.material import NANO_FOLDER, Place, place, tweets
-from bot.bases import NANO
+from benchmarks.material import Place, place, tweets
+from bot.bases import NANO, NANO_FOLDER
 from bot.errors import GenerationError
 from bot.executor import files
 from bot.executor.contract import Attempt, SpecSource, TrainSpec
@@ -82,7 +82,7 @@ def _add(parser: argparse.ArgumentParser) -> None:
 
 
 async def _measure(here: Place, base: str) -> Seen:
-    executor, generator = LocalExecutor(grace_s=0), Generator()
+    executor, generator = LocalExecutor(grace_s=0), Generator(here.work / "packed")
     seen = Seen()
     calls, cycles, pause = (2, 1, 0.0) if here.tiny else (here.options.calls, here.options.cycles, here.options.pause)
     try:

@@ -86,7 +86,7 @@ async def open_app(settings: Settings, *, clock: Clock | None = None) -> AsyncIt
     async with AsyncExitStack() as stack:
         database = await open_database(home, clock)
         stack.push_async_callback(database.close)
-        generator = Generator(threads=settings.train_threads, idle_s=settings.idle_minutes * 60, copies=packed_folder(home))
+        generator = Generator(packed_folder(home), threads=settings.train_threads, idle_s=settings.idle_minutes * 60)
         stack.push_async_callback(generator.close)
         privacy = Privacy(database=database, clock=clock)
         queue = JobQueue(database=database, settings=settings, clock=clock, privacy=privacy)
@@ -186,7 +186,7 @@ async def open_reader(settings: Settings) -> AsyncIterator[Characters]:
     async with AsyncExitStack() as stack:
         database = await _open_to_read(home / DATABASE)
         stack.push_async_callback(database.close)
-        generator = Generator(threads=settings.train_threads, copies=packed_folder(home))
+        generator = Generator(packed_folder(home), threads=settings.train_threads)
         stack.push_async_callback(generator.close)
         yield Characters(database=database, generator=generator, home=home, clock=SystemClock(), blocked=settings.blocked)
 

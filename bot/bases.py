@@ -4,10 +4,12 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from bot.errors import BadInput
 
 NANO = "nano"
+NANO_FOLDER = Path(__file__).parent / "lm" / "nano"
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 
 
@@ -71,6 +73,15 @@ def packed_file(base: str, folder: Path) -> Path:
     return folder / f"{hashlib.sha256(base.encode()).hexdigest()[:16]}.safetensors"
 
 
+def base_folder(base: str) -> Path:
+    """Where the files of `nano` lie, or of the model in a folder.
+
+    Raises:
+        BadInput: the folder holds no model that may be loaded.
+    """
+    return NANO_FOLDER if base == NANO else check_folder(Path(base))
+
+
 def check_folder(folder: Path) -> Path:
     """The folder, when it holds a model that may be loaded: safetensors and no code of its own.
 
@@ -88,3 +99,8 @@ def check_folder(folder: Path) -> Path:
     if not any(folder.glob("*.safetensors")):
         raise BadInput(f"{folder} has no weights as safetensors; pickled weights can run program code and are not loaded.")
     return folder
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """An object from one of a model's files; nothing where there is no such file."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}

@@ -9,6 +9,7 @@ Copies and flaws are found by code that shares nothing with the screen, since it
 
 import argparse
 import json
+import tempfile
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -115,17 +116,18 @@ def said(account: Account, count: int) -> Iterator[str]:
     from bot.lm.generation import load_speaker
 
     answers: list[Answer] = []
-    worker = Worker(Bases(idle_s=3600, load=load_speaker), answers.append)
     recent: list[str] = []
-    for number in range(count // AT_ONCE):
-        request = SayRequest(str(account.folder), "nano", "", seeds=None, count=AT_ONCE, recent=tuple(recent[:NOT_AGAIN]))
-        worker.ask(Question(number, request))
-        while worker.busy:
-            worker.step()
-        reply = answers.pop().reply
-        posts = [post.text for post in reply.posts] if reply else []
-        recent = [*posts, *recent]
-        yield from posts
+    with tempfile.TemporaryDirectory() as copies:
+        worker = Worker(Bases(idle_s=3600, load=lambda base: load_speaker(base, Path(copies))), answers.append)
+        for number in range(count // AT_ONCE):
+            request = SayRequest(str(account.folder), "nano", "", seeds=None, count=AT_ONCE, recent=tuple(recent[:NOT_AGAIN]))
+            worker.ask(Question(number, request))
+            while worker.busy:
+                worker.step()
+            reply = answers.pop().reply
+            posts = [post.text for post in reply.posts] if reply else []
+            recent = [*posts, *recent]
+            yield from posts
 
 
 def figures(account: Account, posts: Sequence[str], rivals: Sequence[Account]) -> list[str]:

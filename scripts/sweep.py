@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-    from bot.lm.base import Tokenizer
     from bot.lm.batches import Row
+    from bot.lm.tokenizer import Tokenizer
     from bot.tweets.dataset import Dataset
 
 DATA = Path("../shared/data/characters")
@@ -232,8 +232,7 @@ class _Stopwatch:
 
 
 def _folder(base: str) -> Path:
-    from bot.bases import NANO
-    from bot.lm.base import NANO_FOLDER
+    from bot.bases import NANO, NANO_FOLDER
 
     return NANO_FOLDER if base == NANO else Path(base)
 

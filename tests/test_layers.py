@@ -134,7 +134,7 @@ IMPORT_RULES: tuple[OnlyIn | Never, ...] = (
         "bot/lm/",
         ("bot", "storage", "cogs"),
         "the language model knows no Discord, queue or SQL",
-        but=("bot.lm", "bot.errors", "bot.tweets", "bot.bases"),
+        but=("bot.lm", "bot.errors", "bot.tweets", "bot.bases", "bot.cores"),
     ),
     Never(
         "bot/tweets/",

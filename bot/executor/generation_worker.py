@@ -27,6 +27,7 @@ from bot.executor import files
 from bot.executor.choosing import Choosing, Said, choose
 from bot.executor.generator import Answer, Question, SayReply, SayRequest
 from bot.lm.generation import Draft, Speaker, Telling, load_speaker
+from bot.lm.kernels import use_threads
 from bot.lm.screening import Screen
 from bot.tweets.dataset import read_dataset
 
@@ -207,7 +208,10 @@ def _read(questions: "queue.SimpleQueue[Question | None]") -> None:
 
 
 def main() -> None:
-    """Answer until the bot closes standard input. Arguments: after how many seconds an unused base is unloaded; folder of packed copies."""
+    """Answer until the bot closes standard input.
+
+    Arguments: after how many seconds an unused base is unloaded; folder of packed copies; threads.
+    """
     gc.freeze()  # what was imported stays: `_give_back` need not look through it
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print goes to the log
@@ -219,7 +223,8 @@ def main() -> None:
     questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(questions,), daemon=True).start()
     logging.getLogger("mynah").addHandler(_Notices(tell))
-    idle_s, copies = float(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    idle_s, copies, threads = float(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    use_threads(threads)
     bases = Bases(idle_s=idle_s, load=lambda base: load_speaker(base, copies))
     worker = Worker(bases, tell)
     while True:

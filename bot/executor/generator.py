@@ -10,6 +10,7 @@ from typing import IO
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
+from bot.cores import usable_cores
 from bot.errors import GenerationError
 from bot.executor.process import bury, kill_group, spawn
 
@@ -152,24 +153,24 @@ class Generator:
 
     def __init__(
         self,
+        copies: Path,
         *,
         threads: int | None = None,
         timeout_s: float = 60.0,
         idle_s: float = 900.0,
-        copies: Path | None = None,
         worker: str = "bot.executor.generation_worker",
     ) -> None:
         """Build it; nothing runs yet.
 
         Args:
+            copies: folder for packed copies of bases, with which it starts sooner.
             threads: CPU threads of the child; None = all that it may use.
             timeout_s: a request that takes longer has failed; a child that has answered nobody meanwhile is replaced.
             idle_s: seconds after which the child unloads a base that nobody spoke on.
-            copies: folder for packed copies of bases, with which it starts sooner; None = none are made.
             worker: the module that the child runs.
         """
-        self._threads, self._timeout_s, self._worker = threads, timeout_s, worker
-        self._arguments = (str(idle_s), *([] if copies is None else [str(copies)]))
+        self._threads, self._timeout_s, self._worker = threads or usable_cores(), timeout_s, worker
+        self._arguments = (str(idle_s), str(copies), str(self._threads))
         self._starting = asyncio.Lock()
         self._again = asyncio.Lock()
         self._unanswered = 0

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from bot.cores import usable_cores
+
 NICE = 19
 """Of a worker that trains: it takes what the bot and the generator leave. At 0 a reply takes 2.7 times as long."""
 SPEAKING = {
@@ -23,16 +25,6 @@ TRAINING = {
 }
 """The same of a worker that trains. Its spinning harms nobody: it runs in the idle class (`child.py`)."""
 _ROOT = Path(__file__).parents[2]
-_CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
-
-
-def usable_cores() -> int:
-    """CPU cores that this process really has: a container may see 64 and be given 2."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):  # no cgroup, or no limit ("max")
-        quota, period = _CGROUP_LIMIT.read_text().split()
-        cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
 
 
 def worker_environment(threads: int | None, pace: Mapping[str, str]) -> tuple[str, ...]:

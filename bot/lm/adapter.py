@@ -13,13 +13,11 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from bot.lm.adapter_files import ADAPTER, BIAS, BIAS_NAME, CONFIG, LORA_A, LORA_B, PREFIX
 from bot.lm.network import Network
 
-ADAPTER, CONFIG, BIAS = "adapter_model.safetensors", "adapter_config.json", "output_bias.safetensors"
 Pair = tuple[Tensor, Tensor]
 """A `[rank, inputs]` and B `[outputs, rank]`: the layer's output for x is more by B A x."""
-_PREFIX = "base_model.model."
-_A, _B, _BIAS = ".lora_A.weight", ".lora_B.weight", "bias"
 _EMBEDDING_A, _EMBEDDING_B = ".lora_embedding_A", ".lora_embedding_B"
 
 
@@ -41,8 +39,8 @@ class Adapter:
         vocabulary, width = head.shape
 
         def add(name: str, inputs: int, outputs: int, rank: int) -> None:
-            tensors[name + _A] = (torch.randn(rank, inputs, generator=generator) * inputs**-0.5).to(head.device)
-            tensors[name + _B] = torch.zeros(outputs, rank, device=head.device)
+            tensors[name + LORA_A] = (torch.randn(rank, inputs, generator=generator) * inputs**-0.5).to(head.device)
+            tensors[name + LORA_B] = torch.zeros(outputs, rank, device=head.device)
 
         for name, (inputs, outputs) in network.linears.items():
             if layer_of(name) >= first_layer:
@@ -53,12 +51,12 @@ class Adapter:
 
     def pairs(self, dtype: torch.dtype) -> dict[str, Pair]:
         """Each module's pair, cast to this type."""
-        names = [n.removesuffix(_A) for n in self.tensors if n.endswith(_A)]
-        return {n: (self.tensors[n + _A].to(dtype), self.tensors[n + _B].to(dtype)) for n in names}
+        names = [n.removesuffix(LORA_A) for n in self.tensors if n.endswith(LORA_A)]
+        return {n: (self.tensors[n + LORA_A].to(dtype), self.tensors[n + LORA_B].to(dtype)) for n in names}
 
     def state(self) -> dict[str, Tensor]:
         """Every trained tensor by name, the bias too."""
-        return self.tensors | {_BIAS: self.bias}
+        return self.tensors | {BIAS_NAME: self.bias}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take over the values of another state."""
@@ -70,10 +68,10 @@ class Adapter:
         """Write the three files, the tensors 16 bits wide."""
         head, embedding = network.head, network.embedding
         tensors = dict(self.tensors)
-        if head + _A in tensors:
+        if head + LORA_A in tensors:
             # PEFT keeps a pair for each module; for an embedding it calls them otherwise and lays them the other way round.
-            tensors |= {embedding + _EMBEDDING_A: tensors[head + _B].T, embedding + _EMBEDDING_B: tensors[head + _A].T}
-        ranks = {n.removesuffix(_A): t.shape[0] for n, t in tensors.items() if n.endswith(_A)}
+            tensors |= {embedding + _EMBEDDING_A: tensors[head + LORA_B].T, embedding + _EMBEDDING_B: tensors[head + LORA_A].T}
+        ranks = {n.removesuffix(LORA_A): t.shape[0] for n, t in tensors.items() if n.endswith(LORA_A)}
         ranks |= {embedding: ranks[head]} if head in ranks else {}
         config = {
             "peft_type": "LORA",
@@ -90,16 +88,16 @@ class Adapter:
             "inference_mode": True,
         }
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ADAPTER).write_bytes(_serialised({_PREFIX + n: t for n, t in tensors.items()}))
-        (folder / BIAS).write_bytes(_serialised({_BIAS: self.bias}))
+        (folder / ADAPTER).write_bytes(_serialised({PREFIX + n: t for n, t in tensors.items()}))
+        (folder / BIAS).write_bytes(_serialised({BIAS_NAME: self.bias}))
         (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path, device: torch.device) -> "Adapter":
         """Read what `save` wrote."""
         stored = load_file(folder / ADAPTER, device=str(device))
-        tensors = {n.removeprefix(_PREFIX): t.float() for n, t in stored.items() if n.endswith((_A, _B))}
-        return cls(tensors, load_file(folder / BIAS, device=str(device))[_BIAS].float())
+        tensors = {n.removeprefix(PREFIX): t.float() for n, t in stored.items() if n.endswith((LORA_A, LORA_B))}
+        return cls(tensors, load_file(folder / BIAS, device=str(device))[BIAS_NAME].float())
 
 
 def layer_of(name: str) -> int:

@@ -1,8 +1,6 @@
 """A base: the pretrained model under every character, with its tokenizer. Loaded from a folder, never from the network."""
 
 import json
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,51 +8,16 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from tokenizers import Tokenizer as TokenizerFile
 from torch import Tensor
 
-from bot.bases import NANO, check_folder
+from bot.bases import base_folder, read_json
 from bot.errors import BadInput
-from bot.lm.network import Network, StoredNetwork, network_class
+from bot.lm.network import Network, StoredNetwork, context_of, network_class
+from bot.lm.tensors import Tensors
+from bot.lm.tokenizer import Tokenizer, load_tokenizer
 
-NANO_FOLDER = Path(__file__).parent / "nano"
-_LONGEST = 1024
-"""No tweet needs more positions, however many a base has."""
 _COMPUTED = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """What older files hold besides the weights: masks and frequencies of positions."""
-
-
-class Tokenizer:
-    """Text to ids and back. No text, whatever it says, becomes a special token."""
-
-    def __init__(self, file: TokenizerFile, *, start: int, end: int) -> None:
-        self.file = file
-        self.file.no_truncation()
-        self.file.no_padding()
-        self.file.encode_special_tokens = True
-        self.start = start
-        """What every sequence begins with."""
-        self.end = end
-        """What ends a tweet."""
-        added = file.get_added_tokens_decoder()
-        self.special = frozenset(i for i, token in added.items() if token.special)
-        """Ids that are no text."""
-        self.size = file.get_vocab_size(with_added_tokens=True)
-        """Ids of this number and above mean nothing."""
-
-    def encode(self, text: str) -> list[int]:
-        """The ids of the text alone."""
-        return list(self.file.encode(text, add_special_tokens=False).ids)
-
-    def pieces(self) -> list[bytes | None]:
-        """What each id spells, in bytes; None for those that are no text."""
-        by_byte = _spells_bytes(self.file)
-        tokens = {i: token for token, i in self.file.get_vocab(with_added_tokens=True).items()}
-        return [None if i in self.special else _bytes_of(tokens.get(i), by_byte=by_byte) for i in range(self.size)]
-
-    def decode(self, ids: list[int]) -> str:
-        """The text. Bytes that are no UTF-8, or not yet, become U+FFFD."""
-        return str(self.file.decode(ids, skip_special_tokens=True))
 
 
 @dataclass(frozen=True)
@@ -73,19 +36,8 @@ class Base:
     """How many numbers the model has."""
 
 
-def base_folder(base: str) -> Path:
-    """Where the files of `nano` lie, or of the model in a folder.
-
-    Raises:
-        BadInput: the folder holds no model that may be loaded.
-    """
-    return NANO_FOLDER if base == NANO else check_folder(Path(base))
-
-
-def load_base(base: str, *, name: str | None = None, dtype: torch.dtype | None = None, rest: Mapping[str, Tensor] | None = None) -> Base:
+def load_base(base: str, *, name: str | None = None, dtype: torch.dtype | None = None) -> Base:
     """Load `nano` or the model in a folder, with weights of this type; None = the one that is fastest to train on.
-
-    `rest`: all weights but the matrices, where somebody has those already: then no weights are read, and `parameters` counts these alone.
 
     Raises:
         BadInput: the folder holds no causal language model that may be loaded.
@@ -93,17 +45,16 @@ def load_base(base: str, *, name: str | None = None, dtype: torch.dtype | None =
     folder = base_folder(base)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or fast_dtype(device)
-    config = _read(folder / "config.json")
+    config = read_json(folder / "config.json")
     try:
-        network, parameters = _load_network(folder, config, device, dtype) if rest is None else _without_matrices(config, rest)
+        network, parameters = _load_network(folder, config, device, dtype)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise BadInput(f"{folder} holds no causal language model that can be loaded: {str(error).splitlines()[0]}") from error
-    positions = [p for p in (config.get("max_position_embeddings"), config.get("n_positions"), config.get("sliding_window")) if p]
     return Base(
         name=name or base,
         network=network,
         tokenizer=load_tokenizer(folder),
-        context=min(_LONGEST, *(int(str(p)) for p in positions)) if positions else _LONGEST,
+        context=context_of(config),
         device=device,
         dtype=dtype,
         parameters=parameters,
@@ -112,22 +63,16 @@ def load_base(base: str, *, name: str | None = None, dtype: torch.dtype | None =
 
 def _load_network(folder: Path, config: dict[str, Any], device: torch.device, dtype: torch.dtype) -> tuple[Network, int]:
     """The network, and how many numbers it has."""
-    described = network_class(config)
+    tensors = Tensors(device, dtype)
+    described = network_class(config, tensors)
     if described is None:
         return _load_wrapped(folder, device, dtype)
     weights = {n: t.to(device, dtype) for n, t in _load_weights(folder).items() if not n.endswith(_COMPUTED)}
     weights = {n if n.startswith(("transformer.", "model.", "lm_head.")) else f"transformer.{n}": t for n, t in weights.items()}
-    network = described(config, weights)
+    network = described(config, weights, tensors)
     _check_weights(folder, network)
     _check_rest(folder, network)
     return network, sum(t.numel() for t in weights.values())
-
-
-def _without_matrices(config: dict[str, Any], rest: Mapping[str, Tensor]) -> tuple[Network, int]:
-    described = network_class(config)
-    if described is None:
-        raise ValueError("its architecture is not described here")
-    return described(config, dict(rest)), sum(t.numel() for t in rest.values())
 
 
 def _load_weights(folder: Path) -> dict[str, Tensor]:
@@ -193,76 +138,6 @@ def _load_wrapped(folder: Path, device: torch.device, dtype: torch.dtype) -> tup
     for parameter in frozen.parameters():  # not the buffers: frequencies of positions need 32 bits
         parameter.data = parameter.data.to(dtype)
     return network, sum(p.numel() for p in frozen.parameters())
-
-
-def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of the model in a folder.
-
-    Raises:
-        BadInput: it cannot be read, or names no end-of-text token.
-    """
-    file = _tokenizer_file(folder)
-    config = _read(folder / "tokenizer_config.json")
-    model = _read(folder / "config.json")
-    end = _token_id(file, config.get("eos_token"), model.get("eos_token_id"))
-    if end is None:
-        raise BadInput(f"{folder} names no end-of-text token, so its tweets would never end: it cannot be a base.")
-    start = _token_id(file, config.get("bos_token"), None)
-    return Tokenizer(file, start=end if start is None else start, end=end)
-
-
-def _tokenizer_file(folder: Path) -> TokenizerFile:
-    try:
-        if (folder / "tokenizer.json").is_file():
-            return TokenizerFile.from_file(str(folder / "tokenizer.json"))
-        from transformers import AutoTokenizer  # noqa: PLC0415  # see above
-
-        converted = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        file: TokenizerFile = converted.backend_tokenizer
-    except Exception as error:  # tokenizers raises bare Exceptions, transformers whatever its conversion meets
-        raise BadInput(f"The tokenizer in {folder} cannot be read: {str(error).splitlines()[0]}") from error
-    return file
-
-
-def _byte_alphabet() -> dict[int, int]:
-    """The character that byte-level tokenizers write for each byte, by number: the byte's own where it can be seen, else from U+0100 on."""
-    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    unseen = [byte for byte in range(0x100) if byte not in seen]
-    return {byte: byte for byte in seen} | {0x100 + at: byte for at, byte in enumerate(unseen)}
-
-
-_BYTES = _byte_alphabet()
-_IN_BYTES = frozenset(map(chr, _BYTES))
-_FALLBACK = re.compile(r"<0x([0-9A-F]{2})>")
-
-
-def _spells_bytes(file: TokenizerFile) -> bool:
-    """Whether its tokens are written in the byte alphabet."""
-    written = "".join(file.encode("é", add_special_tokens=False).tokens)
-    return written == "Ã©"
-
-
-def _bytes_of(token: str | None, *, by_byte: bool) -> bytes | None:
-    if token is None:
-        return None
-    if by_byte and _IN_BYTES.issuperset(token):
-        return token.translate(_BYTES).encode("latin-1")
-    if found := _FALLBACK.fullmatch(token):
-        return bytes.fromhex(found[1])
-    return token.replace("\N{LOWER ONE EIGHTH BLOCK}", " ").encode()
-
-
-def _token_id(file: TokenizerFile, token: object, number: object) -> int | None:
-    """The id of a token named in a tokenizer's config (as text or as a record), else the id (or first of several) in the model's."""
-    text = token.get("content") if isinstance(token, dict) else token
-    if isinstance(text, str) and (found := file.token_to_id(text)) is not None:
-        return int(found)
-    first = number[0] if isinstance(number, list) and number else number
-    return first if isinstance(first, int) else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

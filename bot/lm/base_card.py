@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-NANO_FOLDER = Path(__file__).parent / "nano"
+from bot.bases import NANO_FOLDER
 
 _GIVEN = "work of the United States government, CC0 1.0"
 _OLD = "public domain in the United States (published before 1930)"

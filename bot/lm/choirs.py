@@ -4,21 +4,29 @@ Products with the base's matrices are exact or of a fixed size (`quantised.py`),
 and attention for each row over its own length: no row's last bits are then others than if it were alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
 
-from bot.lm.company import Row
-from bot.lm.quantised import Resident
-from bot.lm.voices import Layout, Pair, Voice, laid_out, pairs_of, size_of
+from bot.lm.adapter import Pair
+from bot.lm.adapter_files import BIAS_NAME, LORA_A, LORA_B
+from bot.lm.company import Company, Row, Told
+from bot.lm.resident import Product
+from bot.lm.tensors import Tensors
+from bot.lm.voices import Layout, Voice, size_of
+
+Products = Mapping[str, Product[Tensor]]
 
 
-class Choirs:
+class Choirs(Company[Tensor]):
     """See `bot.lm.company.Company`."""
 
-    def __init__(self, base: Resident) -> None:
-        self._base = base
+    def __init__(self, products: Products, head: str, tensors: Tensors) -> None:
+        """`products`: of the base's matrices; `head`: name of the output layer."""
+        self._products, self._head, self._tensors = products, head, tensors
         self._choirs: dict[Layout, _Choir] = {}
         self._parts: list[_Part] = []
         self._groups: list[_Group] = []
@@ -26,7 +34,7 @@ class Choirs:
     def join(self, rows: list[Row]) -> None:
         """See `Company`."""
         layout = rows[0].voice.layout
-        self._choirs.setdefault(layout, _Choir(layout, self._base)).rows += rows
+        self._choirs.setdefault(layout, _Choir(layout, self._tensors)).rows += rows
 
     def leave(self, row: Row) -> None:
         """See `Company`."""
@@ -50,11 +58,11 @@ class Choirs:
     def embed(self, ids: Tensor, embedded: Tensor) -> None:
         """See `Company`."""
         for part in self._parts:
-            part.embed(self._base.network.head, ids, embedded)
+            part.embed(self._head, ids, embedded)
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         """See `Company`."""
-        y = self._base.products[name](x)
+        y = self._products[name](x)
         for part in self._parts:
             part.add(name, x, y)
         return y
@@ -80,27 +88,27 @@ class Choirs:
         """See `Company`."""
         parts, at = [], 0
         for voice, tokens in stretches:
-            choir = _Choir(voice.layout, self._base)
+            choir = _Choir(voice.layout, self._tensors)
             choir.rows = [Row(voice, 0, 0, 0)]
             parts.append((slice(at, at + tokens), choir.parts(0)[0]))
             at += tokens
-        return _Apart(parts, self._base)
+        return _Apart(parts, self._products, self._head)
 
 
-class _Apart:
+class _Apart(Told[Tensor]):
     """See `bot.lm.company.Told`."""
 
-    def __init__(self, parts: list[tuple[slice, "_Part"]], base: Resident) -> None:
-        self._parts, self._base = parts, base
+    def __init__(self, parts: list[tuple[slice, "_Part"]], products: Products, head: str) -> None:
+        self._parts, self._products, self._head = parts, products, head
 
     def embed(self, ids: Tensor, embedded: Tensor) -> None:
         """See `Told`."""
         for tokens, part in self._parts:
-            part.embed_all(self._base.network.head, ids[tokens], embedded[tokens])
+            part.embed_all(self._head, ids[tokens], embedded[tokens])
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         """See `Told`."""
-        y = self._base.products[name](x)
+        y = self._products[name](x)
         for tokens, part in self._parts:
             part.add_all(name, x[tokens], y[tokens])
         return y
@@ -128,9 +136,9 @@ def _groups(rows: list[Row]) -> list[_Group]:
 class _Choir:
     """Rows whose characters' numbers are laid out alike, and those numbers as they are multiplied."""
 
-    def __init__(self, layout: Layout, base: Resident) -> None:
+    def __init__(self, layout: Layout, tensors: Tensors) -> None:
         self.rows: list[Row] = []
-        self._layout, self._base = layout, base
+        self._layout, self._tensors = layout, tensors
         self._numbers = torch.empty(0)
         self._owners: list[Voice] = []
         """Whose numbers lie in each place."""
@@ -155,12 +163,12 @@ class _Choir:
     def _place(self, voices: list[Voice]) -> None:
         """Make the numbers of these characters lie in this order; what lies there already stays."""
         if len(voices) > len(self._numbers):
-            wider = torch.empty(len(voices), size_of(self._layout), dtype=self._base.dtype, device=self._base.device)
+            wider = torch.empty(len(voices), size_of(self._layout), dtype=self._tensors.dtype, device=self._tensors.device)
             wider[: len(self._owners)] = self._numbers[: len(self._owners)] if self._owners else 0
             self._numbers = wider
         for place, voice in enumerate(voices):
             if place >= len(self._owners) or self._owners[place] is not voice:
-                self._numbers[place].copy_(voice.numbers)
+                self._numbers[place].copy_(torch.from_numpy(voice.numbers))
         self._owners[: len(voices)] = voices
 
 
@@ -171,7 +179,7 @@ class _Part:
         """`numbers`: `[rows, size of the layout]`."""
         self.rows = rows
         self._pairs: dict[str, Pair]
-        self._pairs, self.bias = pairs_of(laid_out(numbers, layout))
+        self._pairs, self.bias = _pairs_of(_laid_out(numbers, layout))
 
     def add(self, name: str, x: Tensor, y: Tensor) -> None:
         """Add to the output of a layer what each row's pair makes of its input."""
@@ -208,3 +216,18 @@ def _one_query(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     k, v = k.flatten(0, 1), v.flatten(0, 1)
     shares = torch.bmm((q * width**-0.5).reshape(len(k), -1, width), k.mT).softmax(-1)
     return torch.bmm(shares, v).view(rows, heads * width)
+
+
+def _laid_out(numbers: Tensor, layout: Layout) -> dict[str, Tensor]:
+    """Name → `[rows, …]`, views of `[rows, size of the layout]`."""
+    views, at = {}, 0
+    for name, shape in layout:
+        views[name] = numbers[:, at : at + prod(shape)].unflatten(1, shape)  # type: ignore[no-untyped-call]  # torch types it not
+        at += prod(shape)
+    return views
+
+
+def _pairs_of(views: dict[str, Tensor]) -> tuple[dict[str, Pair], Tensor]:
+    """Module → A `[rows, inputs, rank]` and B `[rows, rank, outputs]`; and the bias `[rows, vocabulary]`."""
+    modules = [name.removesuffix(LORA_A) for name in views if name.endswith(LORA_A)]
+    return {module: (views[module + LORA_A].mT, views[module + LORA_B].mT) for module in modules}, views[BIAS_NAME]

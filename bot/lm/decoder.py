@@ -1,19 +1,19 @@
 """One token more for every text on its way, in one pass: each row with its own character, its own length and its own place in the cache.
 
-Rows come and go between passes. What depends on the processor lies with the company: `native.py` where `kernels.c` can work, else
-`choirs.py`.
+Rows come and go between passes. What depends on the processor lies with the base's arithmetic and its company: `arrays.py` and `native.py`
+where `kernels.c` can work, else `tensors.py` and `choirs.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from typing import Generic
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+import numpy as np
 
-from bot.lm.choirs import Choirs
+from bot.lm.arithmetic import A, Array
 from bot.lm.company import Company, Row
-from bot.lm.native import Natives
-from bot.lm.quantised import Resident
+from bot.lm.resident import Resident
 from bot.lm.voices import Voice
 
 SLOTS = 32
@@ -33,14 +33,17 @@ class Opening:
     texts: int
 
 
-class Decoder:
+class Decoder(Generic[A]):
     """The texts on their way over one base."""
 
-    def __init__(self, resident: Resident) -> None:
-        self._base = resident
+    _base: Resident[A]
+    _company: Company[A]
+
+    def __init__(self, base: Resident[A]) -> None:
+        self._base = base
         self._free = list(range(SLOTS))
-        self._company: Company = Natives(resident) if resident.native else Choirs(resident)
-        self._cache: Tensor | None = None
+        self._company = base.company()
+        self._cache: A | None = None
 
     @property
     def free(self) -> int:
@@ -67,13 +70,13 @@ class Decoder:
         if len(self._free) == SLOTS:
             self._cache = None
 
-    def step(self) -> tuple[list[Row], Tensor]:
+    def step(self) -> tuple[list[Row], Array]:
         """Take in every row's token: the rows, and the logits `[rows, vocabulary]` of the next ones."""
-        company, network, device = self._company, self._base.network, self._base.device
+        company, network, arithmetic = self._company, self._base.network, self._base.arithmetic
         rows = company.gather()
         cache = self._reserve(max(row.length for row in rows) + 1)
-        ids = torch.tensor([row.token for row in rows], device=device)
-        positions = torch.tensor([row.length for row in rows], device=device)
+        ids = arithmetic.numbers([row.token for row in rows])
+        positions = arithmetic.numbers([row.length for row in rows])
         embedded = self._base.embed(ids)
         company.embed(ids, embedded)
         hidden = network.hidden(embedded, positions, company.linear, lambda layer, *qkv: company.attend(cache[layer], *qkv))
@@ -81,67 +84,77 @@ class Decoder:
         company.finish(logits)
         for row in rows:
             row.length += 1
-        return rows, logits
+        return rows, arithmetic.told(logits)
 
     def _prefill(self, openings: list[tuple[Opening, list[int]]]) -> None:
         """All tokens but the last of openings and their slots, in one pass; each opening once for all of its rows."""
-        lengths = [len(opening.ids) - 1 for opening, _ in openings]
-        cache = self._reserve(max(lengths))
-        told = self._company.apart([(opening.voice, length) for (opening, _), length in zip(openings, lengths, strict=True)])
-        tokens = torch.tensor([token for opening, _ in openings for token in opening.ids[:-1]], device=self._base.device)
-        positions = torch.cat([torch.arange(length, device=self._base.device) for length in lengths])
+        arithmetic = self._base.arithmetic
+        texts = [opening.ids[:-1] for opening, _ in openings]
+        cache = self._reserve(max(map(len, texts)))
+        told = self._company.apart([(opening.voice, len(ids)) for (opening, _), ids in zip(openings, texts, strict=True)])
+        tokens, positions = (arithmetic.numbers(numbers) for numbers in _laid(texts))
         embedded = self._base.embed(tokens)
         told.embed(tokens, embedded)
 
-        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        def attend(layer: int, q: A, k: A, v: A) -> A:
             outs = []
-            for (_, slots), length, *parts in zip(openings, lengths, *(torch.split(t, lengths) for t in (q, k, v)), strict=True):
-                queries, keys, values = (t.transpose(0, 1)[None] for t in parts)
-                cache[layer, 0][slots, :, :length] = keys.to(cache.dtype)
-                cache[layer, 1][slots, :, :length] = values.to(cache.dtype)
-                outs.append(_attention(queries, keys, values, causal=True)[0].transpose(0, 1).reshape(length, -1))
-            return torch.cat(outs)
+            for (_, slots), part in zip(openings, _stretches(texts), strict=True):
+                known = part.stop - part.start
+                cache[layer, 0][slots, :, :known] = k[part].swapaxes(0, 1)
+                cache[layer, 1][slots, :, :known] = v[part].swapaxes(0, 1)
+                outs.append(arithmetic.attention(q[part], k[part], v[part]))
+            return arithmetic.joined(outs)
 
         self._base.network.hidden(embedded, positions, told.linear, attend)
 
-    def _reserve(self, positions: int) -> Tensor:
+    def _reserve(self, positions: int) -> A:
         """The cache, so long at least: `[layers, 2, slots, heads, positions, head_width]`."""
         room = 0 if self._cache is None else self._cache.shape[-2]
         if self._cache is not None and positions <= room:
             return self._cache
         shape = self._base.network.shape
         longer = max(_ROOM, 2 * room, positions)
-        size = (shape.layers, 2, SLOTS, shape.key_heads, longer, shape.head_width)
-        cache = torch.empty(size, dtype=torch.float16 if self._base.native else self._base.dtype, device=self._base.device)
+        cache = self._base.arithmetic.room((shape.layers, 2, SLOTS, shape.key_heads, longer, shape.head_width))
         if self._cache is not None:
             cache[..., :room, :] = self._cache
         self._cache = cache
         return cache
 
 
-def likelihoods(base: Resident, texts: list[tuple[list[int], int]]) -> list[float]:
+def likelihoods(base: Resident[A], texts: Sequence[tuple[list[int], int]]) -> list[float]:
     """How likely the base itself finds texts: each one's tokens, and from which on they count. In nats, summed."""
-    lengths = [len(ids) - 1 for ids, _ in texts]
-    tokens = torch.tensor([token for ids, _ in texts for token in ids[:-1]], device=base.device)
-    positions = torch.cat([torch.arange(length, device=base.device) for length in lengths])
+    arithmetic, network = base.arithmetic, base.network
+    entering = [ids[:-1] for ids, _ in texts]
+    parts = _stretches(entering)
+    tokens, positions = (arithmetic.numbers(numbers) for numbers in _laid(entering))
 
-    def attend(_layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        outs = []
-        for parts in zip(*(torch.split(t, lengths) for t in (q, k, v)), strict=True):
-            one = _attention(*(t.transpose(0, 1)[None] for t in parts), causal=True)[0]
-            outs.append(one.transpose(0, 1).reshape(one.shape[1], -1))
-        return torch.cat(outs)
+    def attend(_layer: int, q: A, k: A, v: A) -> A:
+        return arithmetic.joined([arithmetic.attention(q[part], k[part], v[part]) for part in parts])
 
-    hidden = base.network.hidden(base.embed(tokens), positions, lambda name, x: base.products[name](x), attend)
-    targets = torch.tensor([token for ids, _ in texts for token in ids[1:]], device=base.device)
-    counted = torch.cat([torch.arange(1, len(ids)) >= first for ids, first in texts]).to(base.device)
-    found = torch.zeros(len(tokens), device=base.device)
-    head = base.products[base.network.head]
-    for block in torch.split(counted.nonzero()[:, 0], _SCORED):
-        logits = head(hidden[block]).float()
-        found[block] = logits.gather(-1, targets[block, None])[:, 0] - logits.logsumexp(-1)
-    return [float(part.sum()) for part in torch.split(found, lengths)]
+    hidden = network.hidden(base.embed(tokens), positions, lambda name, x: base.products[name](x), attend)
+    targets = np.array([token for ids, _ in texts for token in ids[1:]])
+    counted = [part.start + at for part, (ids, first) in zip(parts, texts, strict=True) for at in range(max(first - 1, 0), len(ids) - 1)]
+    found = np.zeros(len(targets))
+    for start in range(0, len(counted), _SCORED):
+        block = counted[start : start + _SCORED]
+        logits = arithmetic.told(base.products[network.head](hidden[block]))
+        found[block] = logits[range(len(block)), targets[block]] - log_sums(logits)
+    return [float(found[part].sum()) for part in parts]
 
 
-def _attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool = False) -> Tensor:
-    return functional.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=q.shape[1] != k.shape[1])
+def log_sums(logits: Array) -> Array:
+    """For each row the logarithm of the sum of its exponentials."""
+    most = logits.max(-1, keepdims=True)
+    found: Array = np.log(np.exp(logits - most).sum(-1)) + most[:, 0]
+    return found
+
+
+def _laid(texts: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+    """Tokens of texts laid end to end, and their positions."""
+    return [token for ids in texts for token in ids], [at for ids in texts for at in range(len(ids))]
+
+
+def _stretches(texts: Sequence[Sequence[int]]) -> list[slice]:
+    """Where each text lies then."""
+    ends = list(accumulate(map(len, texts)))
+    return [slice(end - len(ids), end) for ids, end in zip(texts, ends, strict=True)]

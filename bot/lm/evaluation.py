@@ -18,6 +18,7 @@ from bot.lm.author import Contest, contest, spread
 from bot.lm.base import Base, load_base
 from bot.lm.batches import IGNORED, rows
 from bot.lm.generation import Speaker
+from bot.lm.quantised import resident
 from bot.lm.scoring import losses
 from bot.lm.screening import Screen, repeats, words_of
 from bot.lm.training import Trained
@@ -82,7 +83,7 @@ def measure(base: Base, model: Path, dataset: Dataset, trained: Trained) -> Loss
 def speak(base_folder: str, model: Path, between: Callable[[float], None]) -> tuple[list[str], list[str]]:
     """Raw texts of the model and of its base alone, the same whenever time allows as many. `between` hears the share done, 0 to 1."""
     base = load_base(base_folder, dtype=torch.float32)
-    speaker = Speaker(base)
+    speaker = Speaker(resident(base))
     texts = generate(lambda seeds: speaker.say(model, "", seeds), TEXTS, BUDGET_S, lambda share: between(share * 0.6))
     with tempfile.TemporaryDirectory() as folder:
         silent = Path(folder) / "base"

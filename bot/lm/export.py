@@ -24,12 +24,12 @@ from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, Ll
 from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging
 
-from bot.bases import NANO, check_folder
+from bot.bases import base_folder
 from bot.errors import BadInput
 from bot.lm.adapter import Adapter
-from bot.lm.base import NANO_FOLDER, Tokenizer, load_tokenizer
 from bot.lm.card import escape
 from bot.lm.sampling import Manner, manner_of
+from bot.lm.tokenizer import Tokenizer, load_tokenizer
 
 LONGEST = 160
 """Tokens of a text, at most, if nobody asks for more."""
@@ -47,7 +47,7 @@ def export(base: str, adapter_folder: Path, out: Path, *, handle: str, base_name
         BadInput: the folder is not empty, or this kind of base has no place for an output bias.
     """
     check_empty(out)
-    folder = NANO_FOLDER if base == NANO else check_folder(Path(base))
+    folder = base_folder(base)
     plain = load_plain(folder)
     manner = manner_of(plain.num_parameters())
     merged = merge(plain, Adapter.load(adapter_folder, torch.device("cpu")))

@@ -62,7 +62,8 @@ def _hidden(network: Network, pairs: Mapping[str, Pair], batch: Batch) -> Tensor
         x = batch.entering
         for number in range(batch.first_layer, network.shape.layers):
             x = network.layer(number, x, positions, linear, attend)
-        return network.normed(x)
+        left: Tensor = network.normed(x)
+        return left
     embedded = network.embed(batch.ids)
     pair = pairs.get(network.head)
     return network.hidden(embedded if pair is None else paired_embedding(embedded, batch.ids, pair), positions, linear, attend)

@@ -4,21 +4,24 @@ What is wanted at once is a telling. Tellings share the rows of the decoder fair
 has them all.
 """
 
+import logging
+import random
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from bot.errors import BadInput
-from bot.lm.base import Base, load_base
+from bot.lm.arithmetic import Array
 from bot.lm.company import Row
-from bot.lm.decoder import SLOTS, Decoder, Opening, likelihoods
-from bot.lm.kernels import are_usable, lent_threads
-from bot.lm.packed import load_packed
-from bot.lm.quantised import Resident
+from bot.lm.decoder import SLOTS, Decoder, Opening, likelihoods, log_sums
+from bot.lm.kernels import are_usable
+from bot.lm.packed import can_be_packed, read_packed
+from bot.lm.packing import pack_apart
+from bot.lm.resident import Resident
 from bot.lm.sampling import Manner, choices, manner_of, penalise
 from bot.lm.screening import LONGEST, is_broken
 from bot.lm.spelling import Pieces
@@ -30,8 +33,13 @@ FEWEST_TOKENS = 3
 """A tweet does not end before so many tokens have followed the prompt."""
 MOST_ROWS = SLOTS * 3 // 4
 """Of one telling; the rest is for whoever comes next."""
+_GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Of NVIDIA's driver, of AMD's, and of Windows' under Linux."""
 _FEW_TOKENS = 10
 """Added to a text's length when it is scored, so that a few lucky tokens do not win."""
+
+
+log = logging.getLogger("mynah.generation")
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Telling:
 
     def __init__(self, voice: Voice, prompt: _Prompt, seeds: Sequence[int], manner: Manner, *, judged: bool) -> None:
         self.voice, self.prompt, self.manner, self.judged = voice, prompt, manner, judged
-        self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._chances = [random.Random(seed) for seed in seeds]  # noqa: S311  # nothing to be kept from anybody
         self.drafts: list[Draft | None] = [None] * len(seeds)
         self.begun = 0
         """How many texts have begun."""
@@ -85,14 +93,14 @@ class Telling:
     def begin(self, row: Row) -> "_Text":
         """The next text begins."""
         number, self.begun, self.running = self.begun, self.begun + 1, self.running + 1
-        return _Text(self, number, row, self._generators[number])
+        return _Text(self, number, row, self._chances[number])
 
 
 class _Text:
     """One text on its way."""
 
-    def __init__(self, telling: Telling, number: int, row: Row, generator: torch.Generator) -> None:
-        self.telling, self.number, self.row, self._generator = telling, number, row, generator
+    def __init__(self, telling: Telling, number: int, row: Row, chances: random.Random) -> None:
+        self.telling, self.number, self.row, self._chances = telling, number, row, chances
         self.taken: list[int] = []
         self.part = b""
         """The bytes of an unfinished character."""
@@ -102,19 +110,19 @@ class _Text:
         """About as many as the text has."""
         self._likelihood = 0.0 if telling.judged else None
 
-    def chance(self) -> Tensor:
+    def chance(self) -> float:
         """A number in [0, 1)."""
-        return torch.rand(1, generator=self._generator)
+        return self._chances.random()
 
-    def bar(self, logits: Tensor, endings: Tensor) -> None:
+    def bar(self, logits: Array, endings: NDArray[np.int64]) -> None:
         """Minus infinity where a token may not come; one row's logits."""
         voice = self.telling.voice
         if self.part:
-            logits.masked_fill_(~voice.spelling.allowed(self.part), -torch.inf)
+            np.copyto(logits, -np.inf, where=~voice.spelling.allowed(self.part))
         else:
-            logits.masked_fill_(voice.at_start, -torch.inf)
+            np.copyto(logits, -np.inf, where=voice.at_start)
             if len(self.taken) < FEWEST_TOKENS:
-                logits[endings] = -torch.inf
+                logits[endings] = -np.inf
 
     def take(self, token: int, likelihood: float | None) -> None:
         """Append a token."""
@@ -142,15 +150,14 @@ class _Text:
 class Speaker:
     """Speaks as any character trained on its base."""
 
-    def __init__(self, base: Base | Resident, *, cached: int = 64, quantised: bool | None = None) -> None:
-        """`cached`: how many characters stay in memory; `quantised`: None = where it is faster. A resident base is taken as it is."""
-        with torch.inference_mode():
-            self._base = base if isinstance(base, Resident) else Resident(base, quantised=quantised)
+    def __init__(self, base: Resident[Any], *, cached: int = 64) -> None:
+        """`cached`: how many characters stay in memory."""
+        self._base = base
         pieces = Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary)
         endings = [base.tokenizer.end, *(i for i, piece in enumerate(pieces.spelt) if piece and b"\n" in piece)]
-        self._endings, self._ending = torch.tensor(endings), frozenset(endings)
+        self._endings, self._ending = np.array(endings), frozenset(endings)
         self._voices = Voices(pieces, endings, cached=cached)
-        self._decoder = Decoder(self._base)
+        self._decoder = Decoder(base)
         self._manner = manner_of(base.parameters)
         self._tellings: list[Telling] = []
         self._texts: dict[Row, _Text] = {}
@@ -207,33 +214,26 @@ class Speaker:
         """Whether `step` has anything to do."""
         return bool(self._tellings)
 
-    @torch.inference_mode()
     def step(self) -> None:
         """One token more for every text on its way; who waits for a row may get one."""
         self._tellings = [t for t in self._tellings if not t.done]
-        with lent_threads() if self._base.native else nullcontext():
-            self._advance()
-
-    def _advance(self) -> None:
         self._admit()
         if not self._texts:
             return
         rows, logits = self._decoder.step()
         texts = [self._texts[row] for row in rows]
-        logits = logits.float().cpu()
-        sums = logits.logsumexp(-1) if any(t.telling.judged for t in texts) else None
-        raw = logits.clone() if sums is not None else logits
+        sums = log_sums(logits) if any(t.telling.judged for t in texts) else None
+        raw = logits if sums is None else logits.copy()
         for text, line in zip(texts, logits, strict=True):
             penalise(line, [*text.telling.prompt.ids, *text.taken], text.telling.manner.repetition_penalty)
             text.bar(line, self._endings)
         chosen = self._choose(texts, logits)
-        found = None if sums is None else (raw.gather(-1, chosen[:, None])[:, 0] - sums).tolist()
+        found = None if sums is None else (raw[range(len(chosen)), chosen] - sums).tolist()
         for at, (text, token) in enumerate(zip(texts, chosen.tolist(), strict=True)):
             text.take(token, None if found is None else found[at])
             if self._is_done(text):
                 self._finish(text)
 
-    @torch.inference_mode()
     def scores(self, drafts: Sequence[Draft]) -> list[float]:
         """How much likelier the character finds each text than the base does: nats per token, a little less for short ones."""
         known = likelihoods(self._base, [(list(draft.ids), draft.prompted) for draft in drafts])
@@ -242,14 +242,14 @@ class Speaker:
             for draft, base in zip(drafts, known, strict=True)
         ]
 
-    def _choose(self, texts: list[_Text], logits: Tensor) -> Tensor:
-        chances = torch.cat([text.chance() for text in texts])
+    def _choose(self, texts: list[_Text], logits: Array) -> NDArray[np.int64]:
+        chances = np.array([text.chance() for text in texts])
         manners = [text.telling.manner for text in texts]
         if manners.count(manners[0]) == len(manners):
             return choices(logits, chances, manners[0])
-        chosen = torch.empty(len(texts), dtype=torch.long)
+        chosen = np.empty(len(texts), dtype=np.int64)
         for manner in set(manners):
-            mine = torch.tensor([m == manner for m in manners])
+            mine = np.array([m == manner for m in manners])
             chosen[mine] = choices(logits[mine], chances[mine], manner)
         return chosen
 
@@ -303,14 +303,40 @@ class Speaker:
         return _Prompt(prompt, ids, len(self._base.tokenizer.decode(ids[1:])))
 
 
-def load_speaker(base: str, copies: Path | None = None) -> Speaker:
-    """Speak on `nano` or the base in a folder, loaded for that alone.
-
-    `copies`: the folder of packed copies, see `bot.lm.packed`; None = none is used or made.
+def load_speaker(base: str, copies: Path) -> Speaker:
+    """Speak on `nano` or the base in a folder. `copies`: the folder of packed copies, see `bot.lm.packed`.
 
     Raises:
         BadInput: the folder holds no causal language model that may be loaded.
     """
-    if copies is not None and not torch.cuda.is_available() and are_usable():
-        return Speaker(load_packed(base, copies))
-    return Speaker(load_base(base, dtype=None if torch.cuda.is_available() else torch.float32))
+    return Speaker(resident_of(base, copies))
+
+
+def resident_of(base: str, copies: Path) -> Resident[Any]:
+    """The base that `load_speaker` speaks on."""
+    packed = _packed(base, copies) if are_usable() and not _has_gpu() else None
+    if packed is not None:
+        return packed
+    from bot.lm.quantised import load_resident  # noqa: PLC0415  # torch takes longer than all else
+
+    return load_resident(base)
+
+
+def _packed(base: str, copies: Path) -> Resident[Array] | None:
+    """The base from its copy, which is made where there is none; None where there can be none."""
+    found = read_packed(base, copies)
+    if found is None and can_be_packed(base):
+        problem = pack_apart(base, copies)
+        if problem:
+            log.warning("no packed copy of the base %s could be kept, so each start takes longer: %s", base, problem)
+        found = read_packed(base, copies)
+    return found
+
+
+def _has_gpu() -> bool:
+    """Whether torch finds a GPU; it is not asked where no driver offers one."""
+    if not any(Path(device).exists() for device in _GPU_DEVICES):
+        return False
+    import torch  # noqa: PLC0415  # see above
+
+    return torch.cuda.is_available()

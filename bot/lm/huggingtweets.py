@@ -17,10 +17,11 @@ from torch.nn import functional
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel, get_cosine_schedule_with_warmup
 from transformers.utils import logging
 
-from bot.bases import NANO, check_folder
+from bot.bases import base_folder
 from bot.errors import TooLittleText
-from bot.lm.base import NANO_FOLDER, Tokenizer, load_base
+from bot.lm.base import load_base
 from bot.lm.batches import IGNORED, Row, rows
+from bot.lm.tokenizer import Tokenizer
 from bot.tweets.dataset import Dataset
 
 EPOCHS = 4
@@ -80,7 +81,7 @@ def train_huggingtweets(
     if not heldout:
         raise TooLittleText("No tweet is held out, so nothing can be compared.")
     work = blocks(tokenizer, [tweet.text for tweet in dataset.train], min(LONGEST_BLOCK, loaded.context), seed)
-    model = _load(NANO_FOLDER if base == NANO else check_folder(Path(base))).to(loaded.device)  # type: ignore[arg-type]  # its decorator hides the signature
+    model = _load(base_folder(base)).to(loaded.device)  # type: ignore[arg-type]  # its decorator hides the signature
     del loaded
     before = _heldout_loss(model, heldout)
     started = time.monotonic()

@@ -1,5 +1,5 @@
-/* Two steps of speaking, for processors that multiply bytes (AVX-512 VNNI): a linear layer with every row's own character added, and
-   attention of one token for each row over its cache. `kernels.py` calls them and says when they may be used.
+/* The steps of speaking, for processors that multiply bytes (AVX-512 VNNI): a linear layer with every row's own character added, attention of
+   one token for each row over its cache, norms and activations. `kernels.py` calls them and says when they may be used.
 
    What a row gets does not depend on the rows beside it, nor on the number of threads: sums of whole numbers are exact, and every other sum
    is made in one order. One caller at a time. */
@@ -19,6 +19,7 @@
 #define AHEAD 2048 /* bytes that are fetched before they are needed */
 #define MOST_THREADS 64
 #define SPINS 2000
+#define ACTIVATED 8192 /* numbers that one thread activates at once */
 
 /* ---- the same work on several threads ---- */
 
@@ -69,8 +70,11 @@ static void *helper(void *unused) {
     return NULL;
 }
 
-static void share(Work work, void *job, int64_t parts, int64_t threads) {
-    if (threads > MOST_THREADS) threads = MOST_THREADS;
+static int64_t threads = 1; /* that share the work, the caller among them */
+
+void mynah_use_threads(int64_t count) { threads = count < 1 ? 1 : count > MOST_THREADS ? MOST_THREADS : count; }
+
+static void share(Work work, void *job, int64_t parts) {
     if (threads < 2 || parts < 2) {
         for (int64_t part = 0; part < parts; part++) work(job, part);
         return;
@@ -297,7 +301,7 @@ VECTOR static void multiply(void *job, int64_t block) {
 }
 
 /* y [rows][outputs] from x [rows][inputs]; pairs [rows] or NULL. 0, or 1 when memory ran out. */
-int mynah_linear(const Matrix *matrix, const float *x, int64_t rows, const Pair *pairs, float *y, int64_t threads) {
+int mynah_linear(const Matrix *matrix, const float *x, int64_t rows, const Pair *pairs, float *y) {
     Product p = {.matrix = matrix, .x = x, .pairs = pairs, .y = y, .rows = rows, .depth = (matrix->inputs + 3) / 4};
     for (int64_t row = 0; pairs && row < rows; row++)
         if (pairs[row].rank > p.most_rank) p.most_rank = pairs[row].rank;
@@ -306,8 +310,8 @@ int mynah_linear(const Matrix *matrix, const float *x, int64_t rows, const Pair 
     p.inner = scratch(2, rows * p.most_rank * 4 + 4);
     if (!p.whole || !p.low || !p.inner) return 1;
     p.step = p.low + rows;
-    share(take_in, &p, rows, threads);
-    share(multiply, &p, (matrix->outputs + WIDE - 1) / WIDE, threads);
+    share(take_in, &p, rows);
+    share(multiply, &p, (matrix->outputs + WIDE - 1) / WIDE);
     return 0;
 }
 
@@ -350,7 +354,7 @@ VECTOR static void pack(void *job, int64_t block) {
     for (int64_t n = 0; n < count; n++) p->sums[start + n] = (float)sums[n] * p->scales[start + n];
 }
 
-void mynah_pack(Packing *packing, int64_t threads) { share(pack, packing, (packing->outputs + WIDE - 1) / WIDE, threads); }
+void mynah_pack(Packing *packing) { share(pack, packing, (packing->outputs + WIDE - 1) / WIDE); }
 
 /* ---- attention ---- */
 
@@ -424,10 +428,10 @@ VECTOR static void attend(void *job, int64_t part) {
     }
 }
 
-int mynah_attend(Attention *a, int64_t rows, int64_t threads) {
+int mynah_attend(Attention *a, int64_t rows) {
     a->shares = scratch(0, rows * a->key_heads * a->room * 4);
     if (!a->shares) return 1;
-    share(attend, a, rows * a->key_heads, threads);
+    share(attend, a, rows * a->key_heads);
     return 0;
 }
 
@@ -445,6 +449,66 @@ VECTOR void mynah_embed(const Pair *pairs, const int64_t *tokens, float *rows, i
             _mm512_mask_storeu_ps(rows + row * width + i, which, sum);
         }
     }
+}
+
+/* ---- norms and activations ---- */
+
+/* y [rows][width]: each row of x without its mean, by its deviation, times the weights, plus the bias; without a bias its mean stays. */
+VECTOR void mynah_norm(const float *x, const float *weight, const float *bias, float *y, int64_t rows, int64_t width, float epsilon) {
+    for (int64_t row = 0; row < rows; row++, x += width, y += width) {
+        __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
+        for (int64_t i = 0; bias && i < width; i += 16) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(first(width - i), x + i));
+        __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / (float)width);
+        for (int64_t i = 0; i < width; i += 16) {
+            __mmask16 which = first(width - i);
+            __m512 off = _mm512_maskz_sub_ps(which, _mm512_maskz_loadu_ps(which, x + i), mean);
+            squares = _mm512_fmadd_ps(off, off, squares);
+        }
+        __m512 per = _mm512_set1_ps(1.0f / __builtin_sqrtf(_mm512_reduce_add_ps(squares) / (float)width + epsilon));
+        for (int64_t i = 0; i < width; i += 16) {
+            __mmask16 which = first(width - i);
+            __m512 off = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(which, x + i), mean), per);
+            __m512 added = bias ? _mm512_maskz_loadu_ps(which, bias + i) : _mm512_setzero_ps();
+            _mm512_mask_storeu_ps(y + i, which, _mm512_fmadd_ps(off, _mm512_maskz_loadu_ps(which, weight + i), added));
+        }
+    }
+}
+
+enum { RELU, GELU, SILU };
+
+typedef struct {
+    float *x;
+    int64_t count;
+    int which;
+} Activation;
+
+/* x times the logistic function of z. GELU in its approximation by tanh is that too: (1 + tanh u) / 2 is the logistic function of 2 u. */
+VECTOR static inline __m512 gated(__m512 x, __m512 z) {
+    __m512 small = power(_mm512_sub_ps(_mm512_setzero_ps(), _mm512_abs_ps(z))), one = _mm512_set1_ps(1.0f);
+    __m512 above = _mm512_mask_blend_ps(_mm512_cmp_ps_mask(z, _mm512_setzero_ps(), _CMP_LT_OQ), one, small);
+    return _mm512_div_ps(_mm512_mul_ps(x, above), _mm512_add_ps(one, small));
+}
+
+VECTOR static void activate(void *job, int64_t part) {
+    const Activation *a = job;
+    int64_t end = (part + 1) * ACTIVATED < a->count ? (part + 1) * ACTIVATED : a->count;
+    for (int64_t i = part * ACTIVATED; i < end; i += 16) {
+        __mmask16 which = first(end - i);
+        __m512 x = _mm512_maskz_loadu_ps(which, a->x + i), y;
+        if (a->which == RELU) y = _mm512_max_ps(x, _mm512_setzero_ps());
+        else if (a->which == SILU) y = gated(x, x);
+        else {
+            __m512 cube = _mm512_fmadd_ps(_mm512_mul_ps(_mm512_mul_ps(x, x), x), _mm512_set1_ps(0.044715f), x);
+            y = gated(x, _mm512_mul_ps(cube, _mm512_set1_ps(1.5957691216f))); /* twice the root of 2 / pi */
+        }
+        _mm512_mask_storeu_ps(a->x + i, which, y);
+    }
+}
+
+/* In place. */
+void mynah_activate(int which, float *x, int64_t count) {
+    Activation a = {.x = x, .count = count, .which = which};
+    share(activate, &a, (count + ACTIVATED - 1) / ACTIVATED);
 }
 
 int mynah_supported(void) {

@@ -1,23 +1,30 @@
-"""Two steps of speaking in C (`kernels.c`): a linear layer on 8 bits with each row's own pair added, and attention of a token for each row.
+"""The steps of speaking in C (`kernels.c`): a linear layer on 8 bits with each row's own pair added, attention of a token for each row,
+norms and activations.
 
 What torch offers for the same takes some sixteen calls for each layer, which together cost as much as the products themselves. The library
 is built when Mynah is installed, where there is a C compiler; without it, and on processors without AVX-512 VNNI, torch does the work.
+Arrays are numpy's, 32 bits wide and without gaps unless something else is said.
 """
 
 import ctypes
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-_DEEP, _WIDE = 4, 64
-"""Packed weights have so many inputs together, and so many outputs beside each other."""
+from bot.cores import usable_cores
+from bot.lm.arithmetic import Array
+
+ACTIVATIONS = {"relu": 0, "gelu_new": 1, "gelu_pytorch_tanh": 1, "silu": 2}
+"""As transformers calls them, and their numbers in C."""
 BOUNDARY = 64
 """Packed weights begin at a multiple of so many bytes."""
+_DEEP, _WIDE = 4, 64
+"""Packed weights have so many inputs together, and so many outputs beside each other."""
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 
 
@@ -41,45 +48,44 @@ class _Attention(ctypes.Structure):
 class Matrix:
     """A matrix `[outputs, inputs]` and a bias `[outputs]`, packed on 8 bits: every output has its own scale."""
 
-    def __init__(self, weights: Tensor, numbers: Tensor, outputs: int, inputs: int) -> None:
+    def __init__(self, weights: NDArray[np.int8], numbers: Array, outputs: int, inputs: int) -> None:
         """Hold what `pack` made: its `weights` and `numbers`.
 
         Raises:
             ValueError: the weights begin at no multiple of BOUNDARY bytes, where the kernels cannot read them.
         """
-        if weights.data_ptr() % BOUNDARY:
+        if address(weights) % BOUNDARY:
             raise ValueError(f"its weights do not begin at a multiple of {BOUNDARY} bytes")
         self.weights, self.numbers = weights, numbers
         self.inputs, self.outputs = inputs, outputs
-        self._packed = _Matrix(inputs, outputs, weights.data_ptr(), *(line.data_ptr() for line in numbers))
+        self._packed = _Matrix(inputs, outputs, address(weights), *(address(line) for line in numbers))
         self._at = ctypes.addressof(self._packed)
 
     @classmethod
-    def pack(cls, matrix: Tensor, bias: Tensor | None) -> "Matrix":
-        """Pack a matrix and its bias."""
-        wide = matrix.detach().float()
-        outputs, inputs = wide.shape
+    def pack(cls, matrix: Array, bias: Array | None) -> "Matrix":
+        """Pack a matrix, which may lie either way round, and its bias."""
+        outputs, inputs = matrix.shape
         of_weights, of_numbers = packed_shapes(outputs, inputs)
-        weights, numbers = torch.zeros(of_weights, dtype=torch.int8), torch.zeros(of_numbers)
+        weights, numbers = _aligned(of_weights), np.zeros(of_numbers, dtype=np.float32)
         if bias is not None:
-            numbers[2, :outputs] = bias.detach().float()
-        scales, sums, _ = (line.data_ptr() for line in numbers)
-        packing = _Packing(wide.data_ptr(), outputs, inputs, *wide.stride(), weights.data_ptr(), scales, sums)
-        _library().mynah_pack(ctypes.byref(packing), _threads())
+            numbers[2, :outputs] = bias
+        scales, sums, _ = (address(line) for line in numbers)
+        strides = (stride // matrix.itemsize for stride in matrix.strides)
+        packing = _Packing(address(matrix), outputs, inputs, *strides, address(weights), scales, sums)
+        _library().mynah_pack(ctypes.byref(packing))
         return cls(weights, numbers, outputs, inputs)
 
-    def __call__(self, x: Tensor, pairs: int | None = None) -> Tensor:
+    def __call__(self, x: Array, pairs: int | None = None) -> Array:
         """`[rows, inputs]` → `[rows, outputs]`; `pairs`: address of `[rows, 4]` whole numbers, see `bot.lm.voices.pairs_at`."""
-        if not x.is_contiguous():
-            x = x.contiguous()
-        y = torch.empty(len(x), self.outputs)
-        if _library().mynah_linear(self._at, x.data_ptr(), len(x), pairs, y.data_ptr(), _threads()):
+        x = np.ascontiguousarray(x)
+        y = np.empty((len(x), self.outputs), dtype=np.float32)
+        if _library().mynah_linear(self._at, address(x), len(x), pairs, address(y)):
             raise MemoryError
         return y
 
-    def embed(self, ids: Tensor, embedded: Tensor, pairs: int) -> None:
+    def embed(self, ids: NDArray[np.int64], embedded: Array, pairs: int) -> None:
         """Add to embeddings `[rows, inputs]` of these tokens what each row's pair of this layer, the output's, makes of them."""
-        _library().mynah_embed(pairs, ids.data_ptr(), embedded.data_ptr(), *embedded.shape)
+        _library().mynah_embed(pairs, address(ids), address(embedded), *embedded.shape)
 
 
 def packed_shapes(outputs: int, inputs: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -88,43 +94,49 @@ def packed_shapes(outputs: int, inputs: int) -> tuple[tuple[int, ...], tuple[int
     return (padded // _WIDE, -(-inputs // _DEEP), _WIDE, _DEEP), (3, padded)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, *, cache: Tensor, slots: Tensor, lengths: Tensor) -> Tensor:
+def attend(q: Array, k: Array, v: Array, *, cache: NDArray[np.float16], slots: NDArray[np.int64], lengths: NDArray[np.int64]) -> Array:
     """Put each row's key and value `[rows, key_heads, width]` behind those in its slot of the cache, and look at all of them.
 
-    `cache`: `[2, slots, key_heads, room, width]`, 16 bits wide; `slots`, `lengths`: `[rows]`, whole numbers of 64 bits. Gives
-    `[rows, heads * width]`.
+    Of q, k and v only the rows may have gaps between them. `cache`: `[2, slots, key_heads, room, width]`; `slots`, `lengths`: `[rows]`.
+    Gives `[rows, heads * width]`.
     """
     rows, heads, width = q.shape
-    out = torch.empty(rows, heads * width)
+    out = np.empty((rows, heads * width), dtype=np.float32)
     keys, values = cache
     call = _Attention(
-        q.data_ptr(), k.data_ptr(), v.data_ptr(), keys.data_ptr(), values.data_ptr(), slots.data_ptr(), lengths.data_ptr(), out.data_ptr(),
-        None, heads, k.shape[1], width, cache.shape[-2], q.stride(0), k.stride(0), v.stride(0),
+        *(address(array) for array in (q, k, v, keys, values, slots, lengths, out)),
+        None, heads, k.shape[1], width, cache.shape[-2], *(array.strides[0] // array.itemsize for array in (q, k, v)),
     )  # fmt: skip
-    if _library().mynah_attend(ctypes.byref(call), rows, _threads()):
+    if _library().mynah_attend(ctypes.byref(call), rows):
         raise MemoryError
     return out
 
 
-_lent: list[int] = []
-"""Threads that torch has lent to the kernels."""
+def norm(x: Array, weight: Array, bias: Array | None, epsilon: float) -> Array:
+    """LayerNorm of each row of `[..., width]`; without a bias RMSNorm."""
+    x = np.ascontiguousarray(x)
+    y = np.empty_like(x)
+    width = x.shape[-1]
+    _library().mynah_norm(address(x), address(weight), None if bias is None else address(bias), address(y), x.size // width, width, epsilon)
+    return y
 
 
-@contextmanager
-def lent_threads() -> Iterator[None]:
-    """All of torch's threads but one are the kernels': what torch does for a few rows is so little that sharing it out costs more."""
-    count = torch.get_num_threads()
-    _lent.append(count)
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(count)
-        _lent.pop()
+def activate(name: str, x: Array) -> Array:
+    """One of ACTIVATIONS, in place."""
+    _library().mynah_activate(ACTIVATIONS[name], address(x), x.size)
+    return x
 
 
-def _threads() -> int:
-    return _lent[-1] if _lent else torch.get_num_threads()
+def use_threads(count: int) -> None:
+    """How many threads share the work from now on; at first as many as there are usable cores. Without the kernels nothing happens."""
+    if are_usable():
+        _library().mynah_use_threads(count)
+
+
+def address(array: NDArray[Any]) -> int:
+    """Where an array begins in memory."""
+    at: int = array.ctypes.data
+    return at
 
 
 @cache
@@ -143,6 +155,13 @@ def are_usable() -> bool:
     return were_built() and bool(_library().mynah_supported())
 
 
+def _aligned(shape: Sequence[int]) -> NDArray[np.int8]:
+    """Zeros that begin where packed weights may."""
+    room = np.zeros(int(np.prod(shape)) + BOUNDARY, dtype=np.int8)
+    start = -address(room) % BOUNDARY
+    return room[start : start + len(room) - BOUNDARY].reshape(shape)
+
+
 def _files() -> Sequence[Path]:
     return sorted(Path(__file__).parent.glob("_kernels*.so"))
 
@@ -151,8 +170,12 @@ def _files() -> Sequence[Path]:
 def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(_files()[0]))
     if library.mynah_supported():
-        library.mynah_linear.argtypes = (_P, _P, _N, _P, _P, _N)
-        library.mynah_attend.argtypes = (_P, _N, _N)
-        library.mynah_pack.argtypes = (_P, _N)
+        library.mynah_linear.argtypes = (_P, _P, _N, _P, _P)
+        library.mynah_attend.argtypes = (_P, _N)
+        library.mynah_pack.argtypes = (_P,)
         library.mynah_embed.argtypes = (_P, _P, _P, _N, _N)
+        library.mynah_norm.argtypes = (_P, _P, _P, _P, _N, _N, ctypes.c_float)
+        library.mynah_activate.argtypes = (ctypes.c_int, _P, _N)
+        library.mynah_use_threads.argtypes = (_N,)
+        library.mynah_use_threads(usable_cores())
     return library

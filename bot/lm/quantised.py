@@ -1,23 +1,28 @@
-"""A base as it lies in memory while characters speak: on CPU with 8-bit matrices, about a quarter of their size and four times as fast.
+"""Making a loaded base ready to speak: on CPU with 8-bit matrices, about a quarter of their size and four times as fast.
 
 Every output channel of a matrix has its own scale. The activations become 8 bits wide as they come, each row with a scale and an offset
 of its own, and products of whole numbers are exact: what a row gets does not depend on how many others are computed with it.
 """
 
 import copy
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from bot.lm.base import Base
-from bot.lm.kernels import Matrix, are_usable
-from bot.lm.network import Network, StoredNetwork
+from bot.lm import kernels
+from bot.lm.arithmetic import A, Arithmetic
+from bot.lm.arrays import Arrays
+from bot.lm.base import Base, load_base
+from bot.lm.bridge import Bridge
+from bot.lm.choirs import Choirs
+from bot.lm.kernels import Matrix
+from bot.lm.native import native
+from bot.lm.network import StoredNetwork
+from bot.lm.resident import Product, Resident
+from bot.lm.tensors import Tensors
 
-Product = Callable[[Tensor], Tensor]
-"""`[rows, inputs]` → `[rows, outputs]`, the bias included."""
 SMALLEST = 30_000_000
 """Numbers in the smallest base that torch quantises: below, what surrounds the products costs more than they do. The kernels always do."""
 _ROWS = 8
@@ -25,64 +30,69 @@ _ROWS = 8
 _TINY = 1e-30
 
 
-@dataclass(frozen=True)
-class Packed:
-    """What is large in a base, in the form in which the kernels read it."""
+def load_resident(base: str) -> Resident[Any]:
+    """`nano` or the base in a folder, loaded to speak alone.
 
-    matrices: Mapping[str, Matrix]
-    """Of every linear layer and the output layer."""
-    embedding: Tensor
-    """`[vocabulary, width]`, 16 bits wide."""
+    Raises:
+        BadInput: as `load_base`.
+    """
+    return resident(load_base(base, dtype=None if torch.cuda.is_available() else torch.float32))
 
 
-class Resident:
-    """A base that is ready to speak. Nothing of the loaded one is kept but what is needed."""
+def resident(base: Base, *, quantised: bool | None = None) -> Resident[Any]:
+    """A loaded base, ready to speak: on numpy's arrays where the kernels can work, else on torch's tensors.
 
-    def __init__(self, base: Base, *, quantised: bool | None = None, packed: Packed | None = None) -> None:
-        """`quantised`: None = where it is faster. `packed`: the base's matrices, which it comes without."""
-        on_cpu = base.device.type == "cpu"
-        if quantised is None:
-            quantised = on_cpu and (are_usable() or (base.parameters >= SMALLEST and can_quantise()))
-        source = base.network
-        self.name, self.tokenizer, self.context, self.device = base.name, base.tokenizer, base.context, base.device
-        self.parameters = base.parameters
-        self.dtype = base.dtype if base.device.type == "cuda" else torch.float32
-        if not isinstance(source, StoredNetwork):
-            self.dtype = base.dtype
-        self.native = quantised and self.dtype == torch.float32 and are_usable()
-        """Whether every product is a `Matrix` of the kernels."""
-        self.network: Network = source
-        self.products: dict[str, Product]
-        if packed is not None:
-            self.products, self._embedding = dict(packed.matrices), packed.embedding
-            return
-        self.products = {name: self._product(source, name, quantised=quantised) for name in (*source.linears, source.head)}
-        if isinstance(source, StoredNetwork):
-            self.network = _remainder(source, self.dtype)
-        self._embedding = source.matrix(source.embedding)
-        if quantised:
-            self._embedding = self._embedding.half()
+    `quantised`: None = where it is faster.
+    """
+    described = isinstance(base.network, StoredNetwork)
+    on_cpu = base.device.type == "cpu"
+    dtype = base.dtype if not on_cpu or not described else torch.float32
+    usable = kernels.are_usable() and on_cpu and dtype == torch.float32
+    if quantised is None:
+        quantised = usable or (on_cpu and base.parameters >= SMALLEST and can_quantise())
+    with torch.no_grad():
+        return _native(base) if quantised and usable else _plain(base, Tensors(base.device, dtype), quantised=quantised)
 
-    def _product(self, network: Network, name: str, *, quantised: bool) -> Product:
-        matrix, bias = network.matrix(name), network.bias(name)
-        if self.native:
-            return Matrix.pack(matrix, bias)
-        if quantised:
-            return Quantised(matrix, bias)
-        return Plain(matrix.to(self.dtype), None if bias is None else bias.to(self.dtype))
 
-    @property
-    def packed(self) -> Packed | None:
-        """Its matrices as the kernels read them; None where the kernels do not, or not alone."""
-        if not self.native or not isinstance(self.network, StoredNetwork):
-            return None
-        return Packed({name: product for name, product in self.products.items() if isinstance(product, Matrix)}, self._embedding)
+def _native(base: Base) -> Resident[Any]:
+    """With every matrix packed for the kernels."""
+    kernels.use_threads(torch.get_num_threads())
+    source, arrays = base.network, Arrays()
+    matrices = {}
+    for name in (*source.linears, source.head):
+        bias = source.bias(name)
+        matrices[name] = Matrix.pack(source.matrix(name).detach().float().numpy(), None if bias is None else bias.detach().float().numpy())
+    embedding = source.matrix(source.embedding).detach()
+    if isinstance(source, StoredNetwork) and arrays.knows(source.activation):
+        weights = {name: weight.float().numpy() for name, weight in _rest(source, torch.float32).items()}
+        return native(base, _on(source, weights, arrays), matrices, embedding.half().numpy())
+    return native(base, Bridge(source), matrices, embedding.numpy())
 
-    def embed(self, ids: Tensor) -> Tensor:
-        """The embeddings of tokens."""
-        if isinstance(self.network, StoredNetwork):
-            return functional.embedding(ids, self._embedding).to(self.dtype)
-        return self.network.embed(ids)
+
+def _plain(base: Base, tensors: Tensors, *, quantised: bool) -> Resident[Tensor]:
+    source = base.network
+    products: dict[str, Product[Tensor]] = {}
+    for name in (*source.linears, source.head):
+        matrix, bias = source.matrix(name), source.bias(name)
+        products[name] = (
+            Quantised(matrix, bias) if quantised else Plain(matrix.to(tensors.dtype), None if bias is None else bias.to(tensors.dtype))
+        )
+    embedding = source.matrix(source.embedding)
+    network = source
+    if isinstance(source, StoredNetwork):
+        network = _on(source, _rest(source, tensors.dtype), tensors)
+        embedding = embedding.half() if quantised else embedding
+    return Resident(
+        name=base.name,
+        tokenizer=base.tokenizer,
+        context=base.context,
+        parameters=base.parameters,
+        network=network,
+        products=products,
+        embedding=embedding,
+        arithmetic=tensors,
+        company=lambda: Choirs(products, source.head, tensors),
+    )
 
 
 class Quantised:
@@ -96,7 +106,7 @@ class Quantised:
         self._zeros = torch.zeros(len(whole), dtype=torch.long)
         self._sums = whole.sum(1).float() * self._scales
         """What each output gains when every input grows by one."""
-        self._bias = torch.zeros(len(whole)) if bias is None else bias.detach().float().clone()  # see `_remainder`
+        self._bias = torch.zeros(len(whole)) if bias is None else bias.detach().float().clone()  # see `_rest`
         self._packed = torch.ops.onednn.qlinear_prepack(whole, None)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -112,9 +122,9 @@ class Quantised:
 class Plain:
     """A linear layer on floats."""
 
-    def __init__(self, matrix: Tensor, bias: Tensor | None) -> None:
+    def __init__(self, matrix: Tensor, bias: Tensor | None, dtype: torch.dtype = torch.float32) -> None:
         """Take a matrix `[outputs, inputs]`."""
-        self._matrix, self._bias = matrix, bias
+        self._matrix, self._bias = matrix.to(dtype), None if bias is None else bias.to(dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
         rows = len(x)
@@ -131,10 +141,15 @@ def can_quantise() -> bool:
     return bool(capabilities.get("avx512_vnni") or capabilities.get("avx_vnni") or capabilities.get("amx_int8"))
 
 
-def _remainder(network: StoredNetwork, dtype: torch.dtype) -> StoredNetwork:
-    """The network without the matrices that products stand for."""
-    rest = copy.copy(network)
+def _rest(network: StoredNetwork, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The weights but the matrices that products stand for."""
     # Copied, because a tensor of the loaded file keeps the whole file in memory.
     replaced = {f"{name}.weight" for name in (*network.linears, network.head, network.embedding)}
-    rest.weights = {name: tensor.to(dtype, copy=True) for name, tensor in network.weights.items() if name not in replaced}
-    return rest
+    return {name: tensor.to(dtype, copy=True) for name, tensor in network.weights.items() if name not in replaced}
+
+
+def _on(network: StoredNetwork[Any], weights: dict[str, A], arithmetic: Arithmetic[A]) -> StoredNetwork[A]:
+    """The same network with these weights."""
+    other = copy.copy(network)
+    other.weights, other.arithmetic = weights, arithmetic
+    return other

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
+from bot.lm.arithmetic import Array
 from bot.lm.recipe import SMALL_BASE
 
 LEAST_SHARE = 0.05
@@ -30,20 +31,29 @@ def manner_of(base_parameters: int) -> Manner:
     return Manner(min_p=LEAST_SHARE if base_parameters < SMALL_BASE else 0.0)
 
 
-def penalise(logits: Tensor, seen: Sequence[int], penalty: float) -> None:
+def penalise(logits: Array, seen: Sequence[int], penalty: float) -> None:
     """Make the tokens that were seen less likely, in place; one row's logits `[vocabulary]`."""
     if penalty != 1.0:
-        ids = torch.tensor(sorted(set(seen)), device=logits.device)
+        ids = sorted(set(seen))
         old = logits[ids]
-        logits[ids] = torch.where(old < 0, old * penalty, old / penalty)
+        logits[ids] = np.where(old < 0, old * penalty, old / penalty)
 
 
-def choices(logits: Tensor, chances: Tensor, manner: Manner) -> Tensor:
+def choices(logits: Array, chances: NDArray[np.float64], manner: Manner) -> NDArray[np.int64]:
     """For each row the token that its chance in [0, 1) falls on, among the `top_k` likeliest that make up `top_p`, down to `min_p`."""
-    best, ids = torch.topk(logits, min(manner.top_k, logits.shape[-1]))
-    shares = (best.double() / manner.temperature).softmax(-1)
+    ids = _likeliest(logits, min(manner.top_k, logits.shape[-1]))
+    best = np.take_along_axis(logits, ids, -1).astype(np.float64)
+    shares = np.exp((best - best[:, :1]) / manner.temperature)
+    shares /= shares.sum(-1, keepdims=True)
     before = shares.cumsum(-1) - shares
-    shares = shares.masked_fill((before >= manner.top_p) | (shares < manner.min_p * shares[:, :1]), 0.0)
+    shares[(before >= manner.top_p) | (shares < manner.min_p * shares[:, :1])] = 0.0
     reached = shares.cumsum(-1)
-    at = (reached <= chances.double()[:, None] * reached[:, -1:]).sum(-1)
-    return ids.gather(-1, at.clamp(max=ids.shape[-1] - 1)[:, None])[:, 0]
+    at = (reached <= chances[:, None] * reached[:, -1:]).sum(-1, keepdims=True)
+    return np.take_along_axis(ids, np.minimum(at, ids.shape[-1] - 1), -1)[:, 0]
+
+
+def _likeliest(logits: Array, count: int) -> NDArray[np.int64]:
+    """The numbers of so many tokens of each row, the likeliest first."""
+    ids = np.argpartition(logits, -count, -1)[:, -count:]
+    order = np.argsort(-np.take_along_axis(logits, ids, -1), -1, kind="stable")
+    return np.take_along_axis(ids, order, -1)

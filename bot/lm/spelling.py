@@ -6,8 +6,8 @@ A character's model therefore spells only what the person has written: the chara
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 ALPHABET = "alphabet.txt"
 _JOINER = "\u200d"
@@ -35,7 +35,7 @@ class Pieces:
         """`spelt`: each token's bytes, None for one that is no text; `size`: of the logits, which may have more places."""
         self.size = size
         self.spelt = spelt
-        self.plain = torch.zeros(size, dtype=torch.bool)
+        self.plain = np.zeros(size, dtype=np.bool_)
         """Marks tokens of ASCII alone, which may stand wherever a character begins."""
         self.beginning: list[tuple[int, frozenset[bytes], bytes]] = []
         """Other tokens that begin with a character: number, the whole characters in it, and the bytes of an unfinished one at its end."""
@@ -62,15 +62,15 @@ class Spelling:
         self._wholes = _ASCII | {c.encode() for c in alphabet} | {b"\n"}
         self._parts = {whole[:at] for whole in self._wholes for at in range(1, len(whole))}
         self._following: dict[bytes, list[int]] = {}
-        self._at_start = pieces.plain.clone()
+        self._at_start = pieces.plain.copy()
         fitting = [t for t, wholes, rest in pieces.beginning if wholes <= self._wholes and (not rest or rest in self._parts)]
         self._at_start[fitting] = True
 
-    def allowed(self, part: bytes) -> Tensor:
+    def allowed(self, part: bytes) -> NDArray[np.bool_]:
         """Marks the tokens that may follow these bytes of an unfinished character, or, after b"", the last whole one."""
         if not part:
             return self._at_start
-        marks = torch.zeros(self._pieces.size, dtype=torch.bool)
+        marks = np.zeros(self._pieces.size, dtype=np.bool_)
         if part not in self._following:
             self._following[part] = [t for t in self._pieces.going_on if self.after(part, t) is not None]
         marks[self._following[part]] = True

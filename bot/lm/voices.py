@@ -8,20 +8,17 @@ from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from bot.errors import TrainingError
-from bot.lm.adapter import ADAPTER, BIAS
+from bot.lm.adapter_files import ADAPTER, BIAS, BIAS_NAME, LORA_A, LORA_B, PREFIX
+from bot.lm.kernels import address
 from bot.lm.spelling import Pieces, Spelling, read_alphabet
-
-_PREFIX = "base_model.model."
-_A, _B, _BIAS = ".lora_A.weight", ".lora_B.weight", "bias"
 
 Layout = tuple[tuple[str, tuple[int, ...]], ...]
 """Names and shapes of what lies in one piece, one after the other, as in the files: for each module with a pair, A `[rank, inputs]` and B
 `[outputs, rank]`; the bias `[vocabulary]` last."""
-Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,10 +26,10 @@ class Voice:
     """One character."""
 
     layout: Layout
-    numbers: Tensor
-    """`[size of the layout]`, 16 bits wide, on the CPU."""
+    numbers: NDArray[np.float16]
+    """`[size of the layout]`."""
     spelling: Spelling
-    at_start: Tensor
+    at_start: NDArray[np.bool_]
     """Marks tokens that may not come where a character begins, `[vocabulary]`; those that end a tweet may."""
 
 
@@ -65,7 +62,7 @@ class Voices:
         spelling = Spelling(self._pieces, read_alphabet(folder))
         barred = ~spelling.allowed(b"")
         barred[self._endings] = False
-        return Voice(layout, torch.frombuffer(room, dtype=torch.float16), spelling, barred)
+        return Voice(layout, np.frombuffer(room, dtype=np.float16), spelling, barred)
 
 
 def _contents(file: BinaryIO) -> Layout:
@@ -77,7 +74,7 @@ def _contents(file: BinaryIO) -> Layout:
     pieces = sorted((entry["data_offsets"], name, entry) for name, entry in header.items() if name != "__metadata__")
     if any(entry["dtype"] != "F16" for _, _, entry in pieces):
         raise TrainingError(f"{file.name} has numbers that are not 16 bits wide: train this character again.")
-    return tuple((name.removeprefix(_PREFIX), tuple(entry["shape"])) for _, name, entry in pieces)
+    return tuple((name.removeprefix(PREFIX), tuple(entry["shape"])) for _, name, entry in pieces)
 
 
 def size_of(layout: Layout) -> int:
@@ -85,29 +82,14 @@ def size_of(layout: Layout) -> int:
     return sum(prod(shape) for _, shape in layout)
 
 
-def laid_out(numbers: Tensor, layout: Layout) -> dict[str, Tensor]:
-    """Name → `[rows, …]`, views of `[rows, size of the layout]`."""
-    views, at = {}, 0
-    for name, shape in layout:
-        views[name] = numbers[:, at : at + prod(shape)].unflatten(1, shape)  # type: ignore[no-untyped-call]  # torch types it not
-        at += prod(shape)
-    return views
-
-
 def pairs_at(voice: Voice, modules: Sequence[str]) -> list[tuple[int, int, int, int]]:
     """Where each module's A, B and bias lie in memory, and the rank: 0 for what the character has not. The last module has the bias."""
-    starts, ranks, at = {}, {}, voice.numbers.data_ptr()
+    starts, ranks, at = {}, {}, address(voice.numbers)
     for name, shape in voice.layout:
         starts[name], ranks[name] = at, shape[0]
         at += prod(shape) * voice.numbers.itemsize
     found = []
     for module in modules:
-        a, b = module + _A, module + _B
-        found.append((starts.get(a, 0), starts.get(b, 0), starts[_BIAS] if module == modules[-1] else 0, ranks.get(a, 0)))
+        a, b = module + LORA_A, module + LORA_B
+        found.append((starts.get(a, 0), starts.get(b, 0), starts[BIAS_NAME] if module == modules[-1] else 0, ranks.get(a, 0)))
     return found
-
-
-def pairs_of(views: dict[str, Tensor]) -> tuple[dict[str, Pair], Tensor]:
-    """Module → A `[rows, inputs, rank]` and B `[rows, rank, outputs]`; and the bias `[rows, vocabulary]`."""
-    modules = [name.removesuffix(_A) for name in views if name.endswith(_A)]
-    return {module: (views[module + _A].mT, views[module + _B].mT) for module in modules}, views[_BIAS]

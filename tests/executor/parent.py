@@ -26,7 +26,7 @@ async def train_on_cluster(folder: Path) -> None:
 
 
 async def speak(model: Path) -> None:
-    generator = Generator(worker="tests.executor.fake_speaker")
+    generator = Generator(model.parent / "packed", worker="tests.executor.fake_speaker")
     await generator.say(SayRequest(str(model), "nano", "tell the pid", None, 1))
     await asyncio.Event().wait()
 

@@ -14,6 +14,7 @@ from bot.executor.generator import Answer, Question, SayRequest
 from bot.lm.adapter import Adapter
 from bot.lm.base import Base, load_base
 from bot.lm.generation import Speaker
+from bot.lm.quantised import resident
 from bot.lm.spelling import write_alphabet
 from bot.tweets.cleaning import Kept
 from bot.tweets.dataset import Dataset, write_dataset
@@ -110,7 +111,7 @@ class Desk:
 
     def __init__(self, base: Base) -> None:
         self.told: list[Answer] = []
-        speaker = Speaker(base)
+        speaker = Speaker(resident(base))
         self.worker = Worker(Bases(idle_s=60, load=lambda _: speaker), self.told.append)
 
     def steps_to(self, answers: int) -> int:
@@ -140,7 +141,7 @@ def test_a_blocked_word_is_blocked_for_who_asked_for_that_alone(base: Base, mode
 def test_of_several_candidates_the_one_is_taken_that_is_most_the_character_s_own(
     base: Base, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    speaker, draw = Speaker(base), 0
+    speaker, draw = Speaker(resident(base)), 0
     while True:  # until the first would not be taken without scores too
         seeds = [candidate_seed(draw, number) for number in range(4)]
         telling = speaker.begin(model, "Well", seeds, judged=True)

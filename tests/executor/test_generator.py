@@ -18,8 +18,8 @@ WORKER = "tests.executor.fake_speaker"
 
 
 @pytest.fixture
-async def generator() -> AsyncIterator[Generator]:
-    made = Generator(worker=WORKER)
+async def generator(tmp_path: Path) -> AsyncIterator[Generator]:
+    made = Generator(tmp_path / "packed", worker=WORKER)
     yield made
     await made.close()
 

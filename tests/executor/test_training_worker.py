@@ -234,7 +234,7 @@ async def test_a_newer_attempt_shuts_this_one_out(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def generator(tmp_path: Path) -> AsyncIterator[Generator]:
-    made = Generator(threads=1, copies=packed_folder(tmp_path))
+    made = Generator(packed_folder(tmp_path), threads=1)
     yield made
     await made.close()
 

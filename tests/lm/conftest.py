@@ -10,12 +10,14 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from bot.lm.kernels import use_threads
 from bot.tweets.cleaning import Kept
 from bot.tweets.dataset import Dataset
 from tests.lm.architectures import make_model
 
 # Several threads on matrices this small only wait for each other.
 torch.set_num_threads(1)
+use_threads(1)
 
 WHO = ["The heron", "My kettle", "An old tram", "This umbrella", "The night baker", "A stubborn goat"]
 WHAT = ["hums", "waits", "grumbles", "dances", "forgets everything", "asks for more rain"]

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from bot.lm.adapter import BIAS, Adapter
+from bot.lm.adapter import Adapter
+from bot.lm.adapter_files import BIAS
 from bot.lm.base import Base
 from bot.lm.batches import IGNORED, Row
 from bot.lm.scoring import losses

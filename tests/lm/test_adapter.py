@@ -13,6 +13,7 @@ from bot.lm.batches import Corpus, rows
 from bot.lm.forward import total_loss
 from bot.lm.network import GPT2
 from bot.lm.scoring import losses
+from bot.lm.tensors import Tensors
 from bot.lm.trainable import Trainable
 from bot.tweets.dataset import Dataset
 from tests.lm.architectures import DESCRIBED, WRAPPED
@@ -99,7 +100,8 @@ def test_a_fresh_adapter_changes_nothing(tiny: Tiny, dataset: Dataset) -> None:
 
 
 def test_a_character_on_gpt2_takes_five_megabytes(tmp_path: Path) -> None:
-    network = GPT2({"n_embd": 768, "n_head": 12, "n_layer": 12, "vocab_size": 50257}, {})
-    network.weights[f"{network.embedding}.weight"] = torch.empty(50257, 768, dtype=torch.bfloat16)
+    weights = {"transformer.wte.weight": torch.empty(50257, 768, dtype=torch.bfloat16)}
+    tensors = Tensors(torch.device("cpu"), torch.bfloat16)
+    network = GPT2({"n_embd": 768, "n_head": 12, "n_layer": 12, "vocab_size": 50257}, weights, tensors)
     Adapter.fresh(network, rank=16, embedding_rank=0, generator=torch.Generator()).save(tmp_path, network, base_name="gpt2")
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 5e6

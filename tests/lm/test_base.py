@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from bot.bases import NANO_FOLDER
 from bot.errors import BadInput
-from bot.lm.base import NANO_FOLDER, load_base
+from bot.lm.base import load_base
 from bot.lm.batches import rows
 from bot.lm.scoring import losses
 from bot.tweets.cleaning import Kept

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.bases import NANO_FOLDER
 from bot.lm import base_card
 from bot.lm.card import Card, render
 from bot.lm.verdict import Evaluation
@@ -148,10 +149,10 @@ def test_no_name_changes_the_shape_of_the_card(name: str) -> None:
 
 def test_the_card_of_nano_is_that_of_the_weights_in_the_package() -> None:
     """After new weights: `python -m bot.lm.base_card`."""
-    record = json.loads((base_card.NANO_FOLDER / "training.json").read_text())
-    assert (base_card.NANO_FOLDER / "README.md").read_text() == base_card.render(record)
+    record = json.loads((NANO_FOLDER / "training.json").read_text())
+    assert (NANO_FOLDER / "README.md").read_text() == base_card.render(record)
 
 
 @pytest.mark.parametrize("part", ["CC BY-SA 4.0", "CDLA-Sharing 1.0", "CC0", "public domain", "Rastogi", "Topical-Chat"])
 def test_the_card_of_nano_names_its_sources(part: str) -> None:
-    assert part in (base_card.NANO_FOLDER / "README.md").read_text()
+    assert part in (NANO_FOLDER / "README.md").read_text()

@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPTJConfig, pipeline
 
+from bot.bases import NANO_FOLDER
 from bot.errors import BadInput
 from bot.lm.adapter import Adapter
-from bot.lm.base import NANO_FOLDER, Base, load_base
+from bot.lm.base import Base, load_base
 from bot.lm.export import export, load_plain, merge
 from bot.lm.sampling import LEAST_SHARE
 

@@ -104,7 +104,8 @@ def test_over_the_cache_the_layers_below_are_not_asked_again(tiny: Tiny, dataset
 
     def layer(number: int, *rest: object) -> torch.Tensor:
         asked.append(number)
-        return original(number, *rest)  # type: ignore[arg-type]  # handed on as they came
+        left: torch.Tensor = original(number, *rest)  # type: ignore[arg-type]  # handed on as they came
+        return left
 
     monkeypatch.setattr(network, "layer", layer)
     losses_by_row(network, {}, torch.zeros(network.shape.vocabulary), corpus)

@@ -3,14 +3,17 @@
 import ctypes
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from bot.lm.kernels import Matrix, are_usable, attend
+from bot.lm.arithmetic import Array
+from bot.lm.kernels import ACTIVATIONS, Matrix, activate, address, are_usable, attend, norm, use_threads
 from bot.lm.quantised import Quantised
 
 pytestmark = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX-512 VNNI")
@@ -20,13 +23,16 @@ THREADS = (1, 2, 3)
 
 @pytest.fixture(autouse=True)
 def threads_as_before() -> Iterator[None]:
-    before = torch.get_num_threads()
     yield
-    torch.set_num_threads(before)
+    use_threads(torch.get_num_threads())
 
 
 def made(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def close(found: Array, expected: Tensor, atol: float) -> bool:
+    return np.allclose(found, expected.numpy(), atol=atol)
 
 
 class Pairs:
@@ -34,7 +40,7 @@ class Pairs:
 
     def __init__(self, ranks: list[int], inputs: int, outputs: int) -> None:
         self.each = [(made(rank, inputs).half(), made(outputs, rank).half(), made(outputs).half()) for rank in ranks]
-        self.table = torch.tensor(
+        self.table = np.array(
             [[a.data_ptr(), b.data_ptr(), bias.data_ptr(), rank] for rank, (a, b, bias) in zip(ranks, self.each, strict=True)]
         )
 
@@ -46,21 +52,22 @@ class Pairs:
 @given(st.integers(1, 70), st.integers(1, 150), st.lists(st.sampled_from([0, 1, 2, 4, 7, 16, 19, 64]), min_size=1, max_size=9))
 def test_a_layer_with_every_rows_own_pair(inputs: int, outputs: int, ranks: list[int]) -> None:
     weights, bias, x = made(outputs, inputs), made(outputs), made(len(ranks), inputs)
-    matrix, pairs = Matrix.pack(weights, bias), Pairs(ranks, inputs, outputs)
-    plain = matrix(x)
-    assert torch.allclose(plain, Quantised(weights, bias)(x), atol=1e-3 * inputs**0.5), "the same 8 bits as torch makes of it"
-    found = matrix(x, pairs.table.data_ptr())
-    assert torch.allclose(found - plain, pairs.added(x), atol=1e-3 * inputs**0.5)
+    matrix, pairs = Matrix.pack(weights.numpy(), bias.numpy()), Pairs(ranks, inputs, outputs)
+    plain = matrix(x.numpy())
+    assert close(plain, Quantised(weights, bias)(x), 1e-3 * inputs**0.5), "the same 8 bits as torch makes of it"
+    found = matrix(x.numpy(), address(pairs.table))
+    assert close(found - plain, pairs.added(x), 1e-3 * inputs**0.5)
 
 
 def test_a_row_depends_neither_on_rows_beside_it_nor_on_threads() -> None:
-    matrix, pairs, x = Matrix.pack(made(300, 130), None), Pairs([16, 0, 3, 16, 64, 8, 16, 1, 2], 130, 300), made(9, 130)
-    torch.set_num_threads(1)
-    expected = matrix(x, pairs.table.data_ptr())
+    matrix, pairs = Matrix.pack(made(300, 130).numpy(), None), Pairs([16, 0, 3, 16, 64, 8, 16, 1, 2], 130, 300)
+    x = made(9, 130).numpy()
+    use_threads(1)
+    expected = matrix(x, address(pairs.table))
     for threads in THREADS:
-        torch.set_num_threads(threads)
+        use_threads(threads)
         for first, last in ((0, 1), (3, 5), (2, 9), (0, 9)):
-            assert torch.equal(matrix(x[first:last], pairs.table[first:last].data_ptr()), expected[first:last])
+            assert np.array_equal(matrix(x[first:last], address(pairs.table[first:last])), expected[first:last])
 
 
 @pytest.mark.parametrize(("heads", "key_heads", "width"), [(12, 12, 64), (6, 2, 24), (3, 1, 8), (2, 2, 5)])
@@ -73,29 +80,30 @@ def test_attention_over_each_rows_own_length(heads: int, key_heads: int, width: 
     for row, (slot, length) in enumerate(zip(slots, lengths, strict=True)):
         expected[0, slot, :, length], expected[1, slot, :, length] = k[row], v[row]
     for threads in THREADS:
-        torch.set_num_threads(threads)
-        found = attend(q, k, v, cache=cache, slots=torch.tensor(slots), lengths=torch.tensor(lengths))
+        use_threads(threads)
+        found = attend(q.numpy(), k.numpy(), v.numpy(), cache=cache.numpy(), slots=np.array(slots), lengths=np.array(lengths))
         for row, (slot, length) in enumerate(zip(slots, lengths, strict=True)):
             known = expected[:, slot : slot + 1, :, : length + 1].float()
             one = functional.scaled_dot_product_attention(q[row, None, :, None], known[0], known[1], enable_gqa=True)
-            assert torch.allclose(found[row], one.flatten(), atol=2e-6)
+            assert close(found[row], one.flatten(), 2e-6)
     assert torch.equal(cache, expected), "the new keys and values, and nothing else"
 
 
 def test_a_far_off_key_gets_no_share() -> None:
-    cache = torch.zeros(2, 1, 1, 4, 16, dtype=torch.float16)
+    cache = np.zeros((2, 1, 1, 4, 16), dtype=np.float16)
     cache[0, 0, 0, 0], cache[1, 0, 0, 0] = 1e3, 7.0
-    q = torch.full((1, 1, 16), 1e3)
-    out = attend(q, -q, torch.zeros_like(q), cache=cache, slots=torch.tensor([0]), lengths=torch.tensor([1]))
-    assert torch.allclose(out, torch.full((1, 16), 7.0))
+    q = np.full((1, 1, 16), 1e3, dtype=np.float32)
+    out = attend(q, -q, np.zeros_like(q), cache=cache, slots=np.array([0]), lengths=np.array([1]))
+    assert np.allclose(out, 7.0)
 
 
 def test_embeddings_get_what_the_outputs_pair_makes_of_them() -> None:
-    matrix, pairs, ids = Matrix.pack(made(50, 40), None), Pairs([16, 0, 5], 40, 50), torch.tensor([49, 3, 0])
+    matrix, pairs, ids = Matrix.pack(made(50, 40).numpy(), None), Pairs([16, 0, 5], 40, 50), [49, 3, 0]
     embedded = made(3, 40)
-    expected = embedded + torch.stack([b[token].float() @ a.float() for token, (a, b, _) in zip(ids.tolist(), pairs.each, strict=True)])
-    matrix.embed(ids, embedded, pairs.table.data_ptr())
-    assert torch.allclose(embedded, expected, atol=1e-4)
+    expected = embedded + torch.stack([b[token].float() @ a.float() for token, (a, b, _) in zip(ids, pairs.each, strict=True)])
+    found = embedded.numpy().copy()
+    matrix.embed(np.array(ids), found, address(pairs.table))
+    assert close(found, expected, 1e-4)
 
 
 def test_addresses_are_64_bits_wide() -> None:
@@ -104,5 +112,33 @@ def test_addresses_are_64_bits_wide() -> None:
 
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (64, 4), (100, 37), (130, 64)])
 def test_a_matrix_may_lie_the_other_way_round(outputs: int, inputs: int) -> None:
-    weights, x = made(outputs, inputs), made(3, inputs)
-    assert torch.equal(Matrix.pack(weights, None)(x), Matrix.pack(weights.T.contiguous().T, None)(x))
+    weights, x = made(outputs, inputs).numpy(), made(3, inputs).numpy()
+    assert np.array_equal(Matrix.pack(weights, None)(x), Matrix.pack(np.asfortranarray(weights), None)(x))
+
+
+def test_weights_that_begin_anywhere_are_refused() -> None:
+    matrix = Matrix.pack(made(64, 8).numpy(), None)
+    room = np.zeros(matrix.weights.size + 128, dtype=np.int8)
+    astray: NDArray[np.int8] = room[-address(room) % 64 + 1 :][: matrix.weights.size].reshape(matrix.weights.shape)
+    with pytest.raises(ValueError, match="multiple of 64 bytes"):
+        Matrix(astray, matrix.numbers, 64, 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 70), st.integers(1, 4), st.floats(-50, 50), st.floats(-2, 2), st.sampled_from([1e-6, 1e-5, 0.1]))
+def test_norms_are_those_of_torch(width: int, rows: int, middle: float, size: float, epsilon: float) -> None:
+    x, weight, bias = made(rows, width) * 10**size + middle, made(width), made(width + 1)[1:]
+    exact, tolerance = x.double(), 1e-3 if abs(middle) > 10 ** (size + 1) else 1e-5
+    layer = functional.layer_norm(exact, (width,), weight.double(), bias.double(), epsilon)
+    assert close(norm(x.numpy(), weight.numpy(), bias.numpy(), epsilon), layer, tolerance * (1 + float(layer.abs().max())))
+    rms = functional.rms_norm(exact, (width,), weight.double(), epsilon)
+    assert close(norm(x.numpy(), weight.numpy(), None, epsilon), rms, 1e-5 * (1 + float(rms.abs().max())))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("threads", THREADS)
+def test_activations_are_those_of_torch(name: str, threads: int) -> None:
+    x = torch.cat([torch.linspace(-30, 30, 20_001), torch.tensor([-1e30, -0.0, 0.0, 1e-30, 1e5])])
+    exact = {"relu": functional.relu, "silu": functional.silu}.get(name, lambda x: functional.gelu(x, approximate="tanh"))(x.double())
+    use_threads(threads)
+    np.testing.assert_allclose(activate(name, x.numpy().copy()), exact.numpy(), rtol=2e-6, atol=2e-6)

@@ -8,6 +8,7 @@ import regex
 
 from bot.lm.base import Base, load_base
 from bot.lm.generation import Speaker
+from bot.lm.quantised import resident
 from bot.lm.recipe import Recipe
 from bot.lm.screening import is_broken
 from bot.lm.training import train
@@ -55,7 +56,7 @@ def test_nothing_but_whole_characters(nano: Base, tmp_path: Path, account: str) 
         report=lambda _: None,
         should_stop=lambda: False,
     )
-    said = Speaker(nano).say(tmp_path / "model", "", range(24))
+    said = Speaker(resident(nano)).say(tmp_path / "model", "", range(24))
     written = set("".join(kept.text for kept in made.train))
     for text in said:
         assert text.encode().decode() == text

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bot.errors import TrainingError
-from bot.lm.adapter import ADAPTER, BIAS
+from bot.lm.adapter_files import ADAPTER, BIAS
 from bot.lm.base import Base, load_base
 from bot.lm.batches import IGNORED, Batch, Corpus
 from bot.lm.forward import total_loss

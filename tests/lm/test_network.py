@@ -11,11 +11,13 @@ from transformers.pytorch_utils import Conv1D
 from bot.errors import BadInput
 from bot.lm.attention import Layout, attention
 from bot.lm.network import Network, StoredNetwork, network_class
+from bot.lm.tensors import Tensors
 from bot.lm.wrapped import Wrapped
 from tests.lm.architectures import DESCRIBED, REFUSED, WRAPPED, make_model
 
 LENGTHS = (5, 17, 1, 40)
 VOCABULARY = 100
+TENSORS = Tensors(torch.device("cpu"), torch.float32)
 
 
 def tweets() -> list[Tensor]:
@@ -50,9 +52,9 @@ def linear_sizes(model: Any) -> dict[str, tuple[int, int]]:
 
 def described(model: Any) -> StoredNetwork:
     config = model.config.to_dict()
-    which = network_class(config)
+    which = network_class(config, TENSORS)
     assert which is not None
-    return which(config, {n: p.detach() for n, p in model.named_parameters()})
+    return which(config, {n: p.detach() for n, p in model.named_parameters()}, TENSORS)
 
 
 @pytest.mark.parametrize("architecture", DESCRIBED)
@@ -93,7 +95,7 @@ def test_every_number_of_a_config_counts(architecture: str, fields: dict[str, An
     ],
 )
 def test_what_is_computed_otherwise_is_not_described(architecture: str, fields: dict[str, Any]) -> None:
-    assert network_class(make_model(architecture, vocab_size=VOCABULARY, **fields).config.to_dict()) is None
+    assert network_class(make_model(architecture, vocab_size=VOCABULARY, **fields).config.to_dict(), TENSORS) is None
 
 
 @pytest.mark.parametrize("architecture", [*DESCRIBED, *WRAPPED])

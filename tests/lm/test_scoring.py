@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bot.bases import NANO
-from bot.lm.base import NANO_FOLDER, load_base
+from bot.bases import NANO, NANO_FOLDER
+from bot.lm.base import load_base
 from bot.lm.batches import rows
 from bot.lm.scoring import losses
 from bot.tweets.cleaning import Kept
