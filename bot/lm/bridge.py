@@ -7,30 +7,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bot.lm.arithmetic import Array
-from bot.lm.network import Attend, Linear, Network
+from bot.lm.network import Attend, Layers, Linear, Network
 
 
-class Bridge(Network[Array]):
+class Bridge(Layers[Array]):
     """What `arrays.py` cannot compute, such as the architectures that transformers computes, still speaks on the kernels."""
 
     def __init__(self, network: Network) -> None:
         """Take over a network on 32 bits, on the CPU."""
         self._network = network
-        self.shape, self.linears = network.shape, network.linears
-        self.embedding, self.head, self.transposed = network.embedding, network.head, network.transposed
-
-    def matrix(self, name: str) -> Array:
-        """See `Network`."""
-        return _array(self._network.matrix(name))
-
-    def bias(self, name: str) -> Array | None:
-        """See `Network`."""
-        found = self._network.bias(name)
-        return None if found is None else _array(found)
-
-    def embed(self, ids: NDArray[Any]) -> Array:
-        """See `Network`."""
-        return _array(self._network.embed(torch.from_numpy(ids)))
+        self.shape, self.head = network.shape, network.head
 
     @torch.no_grad()
     def hidden(self, embedded: Array, positions: NDArray[Any], linear: Linear[Array], attend: Attend[Array]) -> Array:

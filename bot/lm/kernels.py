@@ -79,7 +79,7 @@ class Matrix:
         """`[rows, inputs]` → `[rows, outputs]`; `pairs`: address of `[rows, 4]` whole numbers, see `bot.lm.voices.pairs_at`."""
         x = np.ascontiguousarray(x)
         y = np.empty((len(x), self.outputs), dtype=np.float32)
-        if _library().mynah_linear(self._at, address(x), len(x), pairs, address(y)):
+        if _library().mynah_linear(self._at, _start(x), len(x), pairs, _start(y)):
             raise MemoryError
         return y
 
@@ -102,9 +102,9 @@ def attend(q: Array, k: Array, v: Array, *, cache: NDArray[np.float16], slots: N
     """
     rows, heads, width = q.shape
     out = np.empty((rows, heads * width), dtype=np.float32)
-    keys, values = cache
+    keys = _start(cache)
     call = _Attention(
-        *(address(array) for array in (q, k, v, keys, values, slots, lengths, out)),
+        address(q), address(k), address(v), keys, keys + cache.strides[0], _start(slots), _start(lengths), _start(out),
         None, heads, k.shape[1], width, cache.shape[-2], *(array.strides[0] // array.itemsize for array in (q, k, v)),
     )  # fmt: skip
     if _library().mynah_attend(ctypes.byref(call), rows):
@@ -117,13 +117,13 @@ def norm(x: Array, weight: Array, bias: Array | None, epsilon: float) -> Array:
     x = np.ascontiguousarray(x)
     y = np.empty_like(x)
     width = x.shape[-1]
-    _library().mynah_norm(address(x), address(weight), None if bias is None else address(bias), address(y), x.size // width, width, epsilon)
+    _library().mynah_norm(_start(x), address(weight), None if bias is None else address(bias), _start(y), x.size // width, width, epsilon)
     return y
 
 
 def activate(name: str, x: Array) -> Array:
     """One of ACTIVATIONS, in place."""
-    _library().mynah_activate(ACTIVATIONS[name], address(x), x.size)
+    _library().mynah_activate(ACTIVATIONS[name], _start(x), x.size)
     return x
 
 
@@ -135,8 +135,13 @@ def use_threads(count: int) -> None:
 
 def address(array: NDArray[Any]) -> int:
     """Where an array begins in memory."""
-    at: int = array.ctypes.data
+    at: int = array.__array_interface__["data"][0]
     return at
+
+
+def _start(array: NDArray[Any]) -> int:
+    """The same of one that may be written to and has no gaps, in half of the time."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]  # it has a buffer, which its types do not say
 
 
 @cache

@@ -11,7 +11,7 @@ from bot.lm.arithmetic import Array
 from bot.lm.arrays import Arrays
 from bot.lm.company import Company, Row
 from bot.lm.kernels import Matrix, address, attend
-from bot.lm.network import Network
+from bot.lm.network import Layers
 from bot.lm.resident import Resident
 from bot.lm.tokenizer import Tokenizer
 from bot.lm.voices import Voice, pairs_at
@@ -30,7 +30,7 @@ class Described(Protocol):
     def parameters(self) -> int: ...
 
 
-def native(base: Described, network: Network[Array], matrices: Mapping[str, Matrix], embedding: NDArray[Any]) -> Resident[Array]:
+def native(base: Described, network: Layers[Array], matrices: Mapping[str, Matrix], embedding: NDArray[Any]) -> Resident[Array]:
     """A base whose matrices have been packed, ready to speak. The last matrix is the output layer's."""
     return Resident(
         name=base.name,

@@ -10,7 +10,7 @@ Needs neither transformers nor torch: importing those takes longer than loading 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 from bot.lm.arithmetic import A, Arithmetic
 
@@ -36,6 +36,16 @@ class Shape:
     head_width: int
     vocabulary: int
     """Rows of the embedding, which may be more than the tokenizer has ids."""
+
+
+class Layers(Protocol[A]):
+    """What speaking wants of a network: see `Network`."""
+
+    shape: Shape
+    head: str
+
+    def hidden(self, embedded: A, positions: A, linear: Linear[A], attend: Attend[A]) -> A:
+        """See `Network`."""
 
 
 class Network(ABC, Generic[A]):

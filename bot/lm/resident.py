@@ -6,7 +6,7 @@ from typing import Generic
 
 from bot.lm.arithmetic import A, Arithmetic
 from bot.lm.company import Company
-from bot.lm.network import Network
+from bot.lm.network import Layers
 from bot.lm.tokenizer import Tokenizer
 
 Product = Callable[[A], A]
@@ -23,7 +23,7 @@ class Resident(Generic[A]):
     """Positions in one sequence."""
     parameters: int
     """How many numbers the model has."""
-    network: Network[A]
+    network: Layers[A]
     """Without the matrices that products stand for, where it is described."""
     products: Mapping[str, Product[A]]
     """Of every linear layer, and of the output layer last."""
