@@ -38,7 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows = []
         for who, contestant in work.items():
             for count in counts[who]:
-                job = {"base": str(base.folder), "folders": [str(folder) for folder in folders[:count]]}
+                job = {
+                    "base": str(base.folder),
+                    "copies": str(here.work / "packed"),
+                    "folders": [str(folder) for folder in folders[:count]],
+                }
                 answer = ask_once(f"{who} with {count} characters", contestant, job, fork=here.tiny)
                 rows.append(_row(base, who, count, answer, bytes_in(folders[0], ".safetensors")))
                 tell(f"{who}, {count} characters: {rows[-1].model_extra}")
@@ -106,31 +110,36 @@ def peft(turn: Turn, job: Job) -> None:
 
 @paced(SPEAKING)
 def ours(turn: Turn, job: Job) -> None:
-    """The store of characters that `Speaker` has; a switch brings a character's numbers to where they are multiplied."""
+    """The store and the rows of characters that `Speaker` has. A switch reads all of a character's numbers once: they are multiplied where they
+    lie, so that they may have to come from memory.
+    """
     import numpy as np
 
-    from bot.bases import base_folder, read_json
+    from bot.lm.company import Row
+    from bot.lm.generation import resident_of
     from bot.lm.spelling import Pieces
-    from bot.lm.tokenizer import load_tokenizer
-    from bot.lm.voices import Voices, size_of
+    from bot.lm.voices import Voices
 
-    folder = base_folder(job["base"])
-    tokenizer = load_tokenizer(folder)
-    pieces = Pieces(tokenizer.pieces(), read_json(folder / "config.json")["vocab_size"])
+    base = resident_of(job["base"], Path(job["copies"]))
+    company = base.company()
+    pieces = Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary)
     folders = [Path(folder) for folder in job["folders"]]
     turn.begin()
-    voices, before = Voices(pieces, [tokenizer.end], cached=len(folders)), rss_mb()
+    voices, before = Voices(pieces, [base.tokenizer.end], cached=len(folders)), rss_mb()
     load_ms, switch_ms = [], []
     for folder in folders:
         first = time.perf_counter()
-        voice = voices.get(folder)
+        voices.get(folder)
         load_ms.append(_since(first))
     grown, chosen = rss_mb() - before, random.Random(1)
-    live = np.zeros(size_of(voice.layout), dtype=np.float32)
     for _ in range(_SWITCHES):
         folder, first = chosen.choice(folders), time.perf_counter()
-        np.copyto(live, voices.get(folder).numbers)
+        row = Row(voices.get(folder), 0, 0, 0)
+        company.join([row])
+        company.gather()
+        np.bitwise_or.reduce(row.voice.numbers.view(np.uint16))
         switch_ms.append(_since(first))
+        company.leave(row)
     turn.end(load_ms=load_ms, switch_ms=switch_ms, grown_mb=grown)
 
 
