@@ -29,6 +29,7 @@ _WORDS = {
     "coinage": "with a hashtag that the person never used",
     "unclosed": "with an unclosed bracket or quotation mark",
     "circle": "going round in circles",
+    "echo": "saying the same words twice",
 }
 
 Said = tuple[str, float | None]
@@ -64,7 +65,10 @@ def choose(request: SayRequest, screen: Screen, draw: Callable[[], int]) -> Choo
         seeds = {post: [candidate_seed(wanted[post], n) for n in numbers] for post in range(len(wanted)) if post not in spoken}
         said = iter((yield [seed for of_post in seeds.values() for seed in of_post]))
         for post, of_post in seeds.items():
-            candidates = [(seed, *next(said)) for seed in of_post]
+            texts = [next(said) for _ in of_post]
+            candidates = [
+                (seed, screen.mended(text, prompt=request.prompt), score) for seed, (text, score) in zip(of_post, texts, strict=True)
+            ]
             recent = [*request.recent, *(s.text for s in spoken.values())]
             verdicts = ((*one, screen.check(one[1], recent=recent, prompt=request.prompt)) for one in candidates)
             found = _best(_usable(verdicts, dropped[post], poor[post]), ranked=request.seeds is None)

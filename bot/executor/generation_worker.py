@@ -190,7 +190,8 @@ def _give_back() -> None:
 def _screen(folder: Path, _inode: int, _changed_ns: int, blocked: tuple[str, ...]) -> Screen:
     """The screen of a model; a new one when another model has come to lie in the same folder."""
     dataset = read_dataset(folder / files.DATASET)
-    return Screen([kept.text for kept in (*dataset.train, *dataset.heldout)], blocked=blocked)
+    tweets = (*dataset.train, *dataset.heldout)
+    return Screen([kept.text for kept in tweets], cut={kept.text for kept in tweets if kept.cut}, blocked=blocked)
 
 
 def _refusal(number: int, error: Exception) -> Answer:

@@ -1,4 +1,4 @@
-"""Whether a text is well made: what it opens it closes, and it does not go round in circles. Needs no torch."""
+"""Whether a text is well made: what it opens it closes, it goes round in no circles; and where its sentences end. Needs no torch."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,6 +9,9 @@ CIRCLE = 4
 """Words in a row that stand twice in a text which goes round in circles."""
 CIRCLE_UNSPACED = 12
 """The same in letters, where words are not spaced."""
+
+LONG_WORD = 4
+"""Letters in a word of some weight, unlike "of" and "the"."""
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 """Of a character class: letters of scripts whose words are not spaced."""
@@ -23,6 +26,21 @@ _STUTTER = regex.compile(r"(\p{L}{3,12}?)\1\1")
 _LAUGHTER = 2
 """Different letters in what may be said again and again, as "haha" is."""
 _SMILEY = regex.compile(r"[:;=8xX][-'^o]?[()\[\]]")
+
+# "Mr. Fox", "the U.S. coast" and "No. 1" are not over at the point: small letters or figures must stand before it.
+_POINT = r"(?<=\p{Ll}{3}|(?<!\p{L})\p{Ll}{2}|\p{Lo}{2}|\p{N}{2}|[\p{Pe}\p{Pf}\"'%])\.|\.{2,}"
+_EMOJI = r"\s*[\p{So}\p{Sk}\uFE0F\u200D]"
+_SENTENCE_END = regex.compile(
+    rf"(?:{_POINT}|[[\p{{Sentence_Terminal}}…]--[.。！？｡]])+[\p{{Pe}}\p{{Pf}}\"']*(?:{_EMOJI})*(?!\S)"
+    rf"|[。！？｡]+(?![\p{{Pe}}\p{{Pf}}。！？｡])(?:{_EMOJI})*",
+    regex.V1,
+)
+
+
+def whole_sentences(text: str, longest: int) -> str:
+    """As many of its first sentences as `longest` characters hold, with no bracket or quotation mark left open; empty when none is."""
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    return next((text[:end] for end in reversed(ends) if end <= longest and not is_unclosed(text[:end])), "")
 
 
 def is_unclosed(text: str) -> bool:
@@ -44,7 +62,7 @@ def is_unclosed(text: str) -> bool:
 def goes_round(text: str, units: Sequence[str]) -> bool:
     """Whether a hashtag, a mention or a run of words stands twice in it, a word twice running, or a part of one three times running.
 
-    `units`: what `bot.lm.screening.words_of` finds in it.
+    `units`: what `bot.lm.likeness.words_of` finds in it.
     """
     tags = [tag.casefold() for tag in TAG.findall(text)]
     if len(tags) > len(set(tags)) or any(len(set(found[1])) > _LAUGHTER for found in _STUTTER.finditer(text.casefold())):
@@ -61,4 +79,19 @@ def goes_round(text: str, units: Sequence[str]) -> bool:
         if run in seen:
             return True
         seen.add(run)
+    return False
+
+
+def echoes(units: Sequence[str]) -> bool:
+    """Whether a long word stands on both sides of another, as in "rain after rain", or a run of two or three with two long ones twice.
+
+    `units`: what `bot.lm.likeness.words_of` finds in it.
+    """
+    if any(one == two and len(one) >= LONG_WORD for one, two in zip(units, units[2:], strict=False)):
+        return True
+    for length in (2, 3):
+        runs = [tuple(units[at : at + length]) for at in range(len(units) - length + 1)]
+        weighty = [run for run in runs if sum(len(unit) >= LONG_WORD for unit in run) >= 2]
+        if len(weighty) > len(set(weighty)):
+            return True
     return False

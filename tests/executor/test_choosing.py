@@ -143,3 +143,10 @@ def test_without_a_seed_the_best_of_what_passes_is_taken() -> None:
     assert (post.text, post.seed, post.score) == ("quite a bit longer", candidate_seed(5, 2), 18.0)
     assert [t.reason for t in post.tried] == ["copy"], "those that were ranked lower were not dropped"
     assert choose(request((5,)), SCREEN, lambda seeds: [texts[seed] for seed in seeds], never).posts[0].text == "a short one"
+
+
+def test_a_text_that_runs_on_is_posted_as_far_as_it_is_whole() -> None:
+    text = f"It rains on the old tram, says the eel. {'And it goes on, ' * 30}"
+    for wanted in (request((5,)), request(None)):
+        post = choose(wanted, SCREEN, lambda seeds: [text for _ in seeds], lambda: 5).posts[0]
+        assert (post.text, post.seed, post.tried) == ("It rains on the old tram, says the eel.", 5, ())
