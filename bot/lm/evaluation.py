@@ -107,11 +107,19 @@ def generate(
     return texts
 
 
-def judge(dataset: Dataset, found: Losses, texts: Sequence[str], rivals: Sequence[Sequence[str]], blocked: Sequence[str] = ()) -> Evaluated:
-    """Compare the model's raw texts with its author's tweets, and with what the rivals write."""
+def judge(
+    dataset: Dataset,
+    found: Losses,
+    texts: Sequence[str],
+    rivals: Sequence[Sequence[str]],
+    blocked: Sequence[str] = (),
+    *,
+    words: frozenset[str] | None = None,
+) -> Evaluated:
+    """Compare the model's raw texts with its author's tweets, and with what the rivals write. `words`: as in `Screen`."""
     taught, heldout = ([kept.text for kept in side] for side in (dataset.train, dataset.heldout))
     cut = {kept.text for kept in (*dataset.train, *dataset.heldout) if kept.cut}
-    screen, of_taught = Screen([*taught, *heldout], cut=cut, blocked=blocked), Screen(taught)
+    screen, of_taught = Screen([*taught, *heldout], cut=cut, blocked=blocked, words=words), Screen(taught)
     texts = [screen.mended(text) for text in texts]
     verdicts = [screen.check(text) for text in texts]
     passing = [text for text, checked in zip(texts, verdicts, strict=True) if checked.ok]

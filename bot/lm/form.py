@@ -43,6 +43,17 @@ def whole_sentences(text: str, longest: int) -> str:
     return next((text[:end] for end in reversed(ends) if end <= longest and not is_unclosed(text[:end])), "")
 
 
+# In turn: a mark behind a blank, half a flag, the colour of a hand without the hand.
+_DISPLACED = regex.compile(
+    r"\s[.,;!?](?=\s|\Z)|(?<!\p{RI})\p{RI}(?:\p{RI}{2})*(?!\p{RI})|(?<![\p{Emoji_Modifier_Base}\uFE0F])\p{Emoji_Modifier}"
+)
+
+
+def has_displaced(text: str) -> bool:
+    """Whether a mark stands alone behind a blank, or a part of an emoji without the other."""
+    return _DISPLACED.search(text) is not None
+
+
 def is_unclosed(text: str) -> bool:
     """Whether a bracket or quotation mark has no partner; a round bracket that closes needs none, as in "1) Bread"."""
     if any(len(mark.findall(text)) % 2 for mark in _MARKS):

@@ -18,6 +18,7 @@ REPEATED_SHARE = 0.8
 """Share of the words from one earlier post that makes a repeat."""
 
 _UNIT = regex.compile(rf"[{UNSPACED}]|[[\p{{L}}\p{{N}}\p{{M}}']--[{UNSPACED}]]+", regex.V1)
+_SPELT = regex.compile(rf"[[\p{{L}}\p{{M}}]--[{UNSPACED}\p{{Hangul}}]]{{3,}}", regex.V1)
 _GRAM = 3
 """Units in the shortest run that counts for the share."""
 _SPARE = 100
@@ -138,6 +139,11 @@ def words_of(text: str) -> list[str]:
     """The words of a text, or characters where words are not spaced, without case, width, marks around them and apostrophes."""
     found = _UNIT.findall(unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").casefold())
     return [unit for unit in (f.replace("'", "") for f in found) if unit]
+
+
+def spelt(text: str) -> set[str]:
+    """The words of three letters and more, parts of compounds by themselves; of scripts that space words and put nothing behind them."""
+    return set(_SPELT.findall(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def share_of(units: Sequence[str], others: Sequence[str]) -> float:

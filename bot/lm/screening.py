@@ -5,12 +5,12 @@ import unicodedata
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Literal, get_args
 
 import regex
 
-from bot.lm.form import TAG, UNSPACED, echoes, goes_round, is_unclosed, whole_sentences
-from bot.lm.likeness import COPIED_SHARE, Earlier, Index, Match, share_of, words_of
+from bot.lm.form import TAG, UNSPACED, echoes, goes_round, has_displaced, is_unclosed, whole_sentences
+from bot.lm.likeness import COPIED_SHARE, Earlier, Index, Match, share_of, spelt, words_of
 
 LONGEST = 280
 """Characters in a post."""
@@ -24,7 +24,10 @@ CUSTOM = 0.1
 CUSTOM_TWEETS = 300
 """Training tweets that are looked at for that."""
 
-Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked", "stranger", "coinage", "unclosed", "circle", "echo"]
+Poor = Literal["echo", "displaced", "unclosed", "circle", "nonword", "coinage", "stranger"]
+"""What is wrong with a text that may be posted where there is nothing better, the mildest first."""
+Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked"] | Poor
+_MILDEST_FIRST: tuple[Poor, ...] = get_args(Poor)
 
 # Korean parts its words by spaces, and writes particles at their ends: a blocked word is found before one.
 _SPACED_LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{UNSPACED}\p{{Hangul}}]]"
@@ -53,24 +56,36 @@ class Verdict:
     """Share of the text's words that stand in runs which the nearest tweet has too, 0 to 1."""
 
     @property
-    def poor(self) -> bool:
-        """Whether nothing but its form is wrong, so that it may be posted where there is nothing better."""
-        return self.reason in {"stranger", "coinage", "unclosed", "circle", "echo"}
+    def poverty(self) -> int | None:
+        """How poor the form is of a text with which nothing else is wrong, least for the mildest flaw; None where it may not be posted."""
+        return _MILDEST_FIRST.index(self.reason) if self.reason in _MILDEST_FIRST else None
 
 
 class Screen:
     """Knows the training tweets of one character."""
 
-    def __init__(self, training_texts: Sequence[str], *, cut: Container[str] = (), blocked: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        training_texts: Sequence[str],
+        *,
+        cut: Container[str] = (),
+        blocked: Iterable[str] = (),
+        words: frozenset[str] | None = None,
+    ) -> None:
         """Index the texts; some 150 ms for a thousand.
 
-        `cut`: those whose end is missing, whose form tells nothing; `blocked`: words and phrases that no post may have.
+        Args:
+            training_texts: what must not be copied.
+            cut: those of them whose end is missing, so that their form tells nothing.
+            blocked: words and phrases that no post may have.
+            words: all words that there are beside those of the texts; None = there are others.
         """
         self._training, self._by_signs = Index(training_texts), Index(training_texts, _parted_by_signs)
         self._runs = {run for text in training_texts for run in _runs_of(text)}
         self._blocked = _any_of(blocked)
         self._mentioned = {handle for text in training_texts for handle in _mentions(text)}
         self._hashtags = {tag for text in training_texts for tag in _hashtags(text)}
+        self._words = None if words is None else words.union(*map(_spelt, training_texts))
         self._earlier = Earlier()
         self._lengths = [len(text) for text in training_texts] or [LONGEST]
         whole = [text for text in training_texts if text not in cut]
@@ -102,6 +117,8 @@ class Screen:
             return "stranger"
         if not _hashtags(text) <= self._hashtags | _hashtags(prompt):
             return "coinage"
+        if self._words is not None and not _spelt(text) <= self._words | _spelt(prompt):
+            return "nonword"
         found = _misshapen(text)
         return None if found in self._customs or found == _misshapen(prompt) else found
 
@@ -148,9 +165,15 @@ def _hashtags(text: str) -> set[str]:
     return {tag.casefold() for tag in _HASHTAG.findall(text)}
 
 
+def _spelt(text: str) -> set[str]:
+    return spelt(TAG.sub(" ", text))
+
+
 def _misshapen(text: str) -> Reason | None:
     if is_unclosed(text):
         return "unclosed"
+    if has_displaced(text):
+        return "displaced"
     words = words_of(text)
     if goes_round(text, words):
         return "circle"

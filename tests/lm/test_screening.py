@@ -196,6 +196,25 @@ def test_a_text_that_says_the_same_words_twice_is_dropped() -> None:
         assert reason(text) is None, text
 
 
+def test_a_mark_or_half_an_emoji_out_of_place_drops_a_text() -> None:
+    for text in ("It rains , says the tram", "It rains !", "It rains 🇩 in Denmark", "It rains 🇩🇰🇩", "It rains 🏽 on hands"):
+        assert reason(text) == "displaced", text
+    for text in ("It rains, says the tram...", "It rains 🇩🇰🇳🇴!", "It rains 👋🏽 on hands ✌️🏽", "At .5 it rains; :)"):
+        assert reason(text) is None, text
+
+
+def test_a_word_that_nobody_knows_drops_a_text_where_all_words_are_known() -> None:
+    known = frozenset(["the", "tram", "waits", "for", "rain"])
+    screen = Screen(["Herons mind the Ferry's wake #Harbour @otter"], words=known)
+    assert screen.check("The heron's tram").reason == "nonword"
+    for text in ("The tram waits for ferry-herons", "Tram 7b waits: ｗａｋｅ", "The tram waits #harbour", "雨の電車", "어제 tram"):
+        assert screen.check(text).ok, text
+    assert screen.check("The tram waits by the harbour").reason == "nonword", "a tag is no word"
+    assert screen.check("Gulls wait for the tram", prompt="Gulls").reason == "nonword"
+    assert screen.check("Gulls mind the tram", prompt="Gulls").ok, "somebody else wrote that"
+    assert Screen(["Herons mind the ferry"]).check("The heron's tram").ok
+
+
 def test_what_lacks_its_end_tells_nothing_of_the_manner() -> None:
     cut = [f'"The lamp at pier {n * 7} is lit again tonight, says' for n in range(9)]
     whole = [f"The ferry is {n * 13} minutes late, and no goat minds" for n in range(9)]
