@@ -30,6 +30,7 @@ _WORDS = {
     "unclosed": "with an unclosed bracket or quotation mark",
     "circle": "going round in circles",
     "nonword": "with a word that does not exist",
+    "stump": "that break off",
     "displaced": "with a mark or half an emoji out of place",
     "echo": "saying the same words twice",
 }

@@ -1,5 +1,6 @@
-"""Whether a text is well made: what it opens it closes, it goes round in no circles; and where its sentences end. Needs no torch."""
+"""Whether a text is well made: what it opens it closes, it goes round in no circles, it says nothing twice. Needs no torch."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -12,6 +13,8 @@ CIRCLE_UNSPACED = 12
 
 LONG_WORD = 4
 """Letters in a word of some weight, unlike "of" and "the"."""
+THRICE = 3
+"""Times that such a word stands in a text that has nothing else to say."""
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 """Of a character class: letters of scripts whose words are not spaced."""
@@ -26,22 +29,6 @@ _STUTTER = regex.compile(r"(\p{L}{3,12}?)\1\1")
 _LAUGHTER = 2
 """Different letters in what may be said again and again, as "haha" is."""
 _SMILEY = regex.compile(r"[:;=8xX][-'^o]?[()\[\]]")
-
-# "Mr. Fox", "the U.S. coast" and "No. 1" are not over at the point: small letters or figures must stand before it.
-_POINT = r"(?<=\p{Ll}{3}|(?<!\p{L})\p{Ll}{2}|\p{Lo}{2}|\p{N}{2}|[\p{Pe}\p{Pf}\"'%])\.|\.{2,}"
-_EMOJI = r"\s*[\p{So}\p{Sk}\uFE0F\u200D]"
-_SENTENCE_END = regex.compile(
-    rf"(?:{_POINT}|[[\p{{Sentence_Terminal}}…]--[.。！？｡]])+[\p{{Pe}}\p{{Pf}}\"']*(?:{_EMOJI})*(?!\S)"
-    rf"|[。！？｡]+(?![\p{{Pe}}\p{{Pf}}。！？｡])(?:{_EMOJI})*",
-    regex.V1,
-)
-
-
-def whole_sentences(text: str, longest: int) -> str:
-    """As many of its first sentences as `longest` characters hold, with no bracket or quotation mark left open; empty when none is."""
-    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
-    return next((text[:end] for end in reversed(ends) if end <= longest and not is_unclosed(text[:end])), "")
-
 
 # In turn: a mark behind a blank, half a flag, the colour of a hand without the hand.
 _DISPLACED = regex.compile(
@@ -94,11 +81,13 @@ def goes_round(text: str, units: Sequence[str]) -> bool:
 
 
 def echoes(units: Sequence[str]) -> bool:
-    """Whether a long word stands on both sides of another, as in "rain after rain", or a run of two or three with two long ones twice.
+    """Whether a long word stands in it three times or on both sides of another ("rain after rain"), or two long ones together twice.
 
     `units`: what `bot.lm.likeness.words_of` finds in it.
     """
     if any(one == two and len(one) >= LONG_WORD for one, two in zip(units, units[2:], strict=False)):
+        return True
+    if any(times >= THRICE for word, times in Counter(units).items() if len(word) >= LONG_WORD):
         return True
     for length in (2, 3):
         runs = [tuple(units[at : at + length]) for at in range(len(units) - length + 1)]

@@ -9,7 +9,8 @@ from typing import Literal, get_args
 
 import regex
 
-from bot.lm.form import TAG, UNSPACED, echoes, goes_round, has_displaced, is_unclosed, whole_sentences
+from bot.lm.ends import Ends, whole_sentences
+from bot.lm.form import TAG, UNSPACED, echoes, goes_round, has_displaced, is_unclosed
 from bot.lm.likeness import COPIED_SHARE, Earlier, Index, Match, share_of, spelt, words_of
 
 LONGEST = 280
@@ -24,7 +25,7 @@ CUSTOM = 0.1
 CUSTOM_TWEETS = 300
 """Training tweets that are looked at for that."""
 
-Poor = Literal["echo", "displaced", "unclosed", "circle", "nonword", "coinage", "stranger"]
+Poor = Literal["echo", "displaced", "stump", "unclosed", "circle", "nonword", "coinage", "stranger"]
 """What is wrong with a text that may be posted where there is nothing better, the mildest first."""
 Reason = Literal["empty", "too_long", "copy", "repeat", "broken", "blocked"] | Poor
 _MILDEST_FIRST: tuple[Poor, ...] = get_args(Poor)
@@ -89,6 +90,7 @@ class Screen:
         self._earlier = Earlier()
         self._lengths = [len(text) for text in training_texts] or [LONGEST]
         whole = [text for text in training_texts if text not in cut]
+        self._ends = Ends(whole)
         looked_at = [_misshapen(text) for text in whole[:: math.ceil(len(whole) / CUSTOM_TWEETS) or 1]]
         self._customs = {flaw for flaw in set(looked_at) if looked_at.count(flaw) >= CUSTOM * len(looked_at)}
 
@@ -119,6 +121,8 @@ class Screen:
             return "coinage"
         if self._words is not None and not _spelt(text) <= self._words | _spelt(prompt):
             return "nonword"
+        if self._ends.breaks_off(text):
+            return "stump"
         found = _misshapen(text)
         return None if found in self._customs or found == _misshapen(prompt) else found
 

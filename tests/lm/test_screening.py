@@ -185,6 +185,7 @@ def test_a_text_that_says_the_same_words_twice_is_dropped() -> None:
         "The tram waits for rain, and a goat waits for rain too",
         "A heron waits, rain after rain",
         "Quiet trams sing where quiet trams sleep",
+        "Some herons wait, and herons sleep, but all herons eat",
     ):
         assert reason(text) == "echo", text
     for text in (
@@ -213,6 +214,13 @@ def test_a_word_that_nobody_knows_drops_a_text_where_all_words_are_known() -> No
     assert screen.check("Gulls wait for the tram", prompt="Gulls").reason == "nonword"
     assert screen.check("Gulls mind the tram", prompt="Gulls").ok, "somebody else wrote that"
     assert Screen(["Herons mind the ferry"]).check("The heron's tram").ok
+
+
+def test_a_text_that_breaks_off_is_dropped() -> None:
+    tweets = [f"Number {n} waits on the weir for an eel" for n in range(20)]
+    assert Screen(tweets).check("It rains and snows on the").reason == "stump"
+    assert Screen([*tweets, "Rain on the"]).check("It rains and snows on the").ok
+    assert Screen([*tweets, "Rain on the"], cut={"Rain on the"}).check("It rains and snows on the").reason == "stump"
 
 
 def test_what_lacks_its_end_tells_nothing_of_the_manner() -> None:
