@@ -86,7 +86,7 @@ class Screen:
         self._blocked = _any_of(blocked)
         self._mentioned = {handle for text in training_texts for handle in _mentions(text)}
         self._hashtags = {tag for text in training_texts for tag in _hashtags(text)}
-        self._words = None if words is None else words.union(*map(_spelt, training_texts))
+        self._words, self._own = words, {word for text in training_texts for word in _spelt(text)}
         self._earlier = Earlier()
         self._lengths = [len(text) for text in training_texts] or [LONGEST]
         whole = [text for text in training_texts if text not in cut]
@@ -119,7 +119,7 @@ class Screen:
             return "stranger"
         if not _hashtags(text) <= self._hashtags | _hashtags(prompt):
             return "coinage"
-        if self._words is not None and not _spelt(text) <= self._words | _spelt(prompt):
+        if self._words is not None and not _spelt(text) - self._own - _spelt(prompt) <= self._words:
             return "nonword"
         if self._ends.breaks_off(text):
             return "stump"
