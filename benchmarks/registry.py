@@ -110,8 +110,8 @@ def peft(turn: Turn, job: Job) -> None:
 
 @paced(SPEAKING)
 def ours(turn: Turn, job: Job) -> None:
-    """The store and the rows of characters that `Speaker` has. A switch reads all of a character's numbers once: they are multiplied where they
-    lie, so that they may have to come from memory.
+    """The store and the rows of characters that `Speaker` has. A switch reads all of a character's numbers once, since they are
+    multiplied where they lie.
     """
     import numpy as np
 

@@ -24,6 +24,8 @@ from storage.schedules import ScheduleStore
 
 MAX_COUNT = 5
 """Posts that one request may ask for."""
+NOT_AGAIN = 1_000
+"""A character's newest posts, none of which it says again."""
 
 log = structlog.get_logger("mynah.characters")
 
@@ -141,7 +143,7 @@ class Characters:
             NotAllowed, NotFound, BadInput, GenerationError: as `speak`.
         """
         character = await self.resolve(guild_id, handle)
-        recent = tuple(await self._posts.recent_texts(character.id))
+        recent = tuple(await self._posts.recent_texts(character.id, NOT_AGAIN))
         model, spoken = await self.speak(character, prompt=prompt, count=count, seed=seed, recent=recent)
         posts = []
         async with self._database.transaction() as tx:
@@ -265,7 +267,7 @@ class Characters:
         character = await self._characters.get(post.character_id) if post.character_id else None
         if character is None:
             raise NotFound("The character of this schedule has been deleted.")
-        recent = tuple(await self._posts.recent_texts(character.id))
+        recent = tuple(await self._posts.recent_texts(character.id, NOT_AGAIN))
         model, spoken = await self.speak(character, prompt=post.prompt or "", count=1, seed=None, recent=recent)
         async with self._database.transaction() as tx:
             await self._check_still(character)

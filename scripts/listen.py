@@ -1,7 +1,7 @@
 """What characters say beside what their people wrote, counted from outside: the table of docs/performance.md, "What characters write".
 
 `python -m scripts.listen nasa=MODEL_FOLDER …` lets each character say a thousand posts as `/say` does (five at a time, the best of four
-candidates each, the newest fifty not again) and prints one line of a Markdown table for each, numbers only. `--texts FOLDER` keeps the
+candidates each, the newest thousand not again) and prints one line of a Markdown table for each, numbers only. `--texts FOLDER` keeps the
 posts for reading. The characters named are each other's rivals before the classifier.
 
 Copies and flaws are found by code that shares nothing with the screen, since it is there to check on it.
@@ -18,7 +18,7 @@ from statistics import median
 
 import regex
 
-AT_ONCE, NOT_AGAIN = 5, 50
+AT_ONCE, NOT_AGAIN = 5, 1000
 """Posts of a request, and earlier posts that are not said again: those of `/say`."""
 RUN, SHARE, SAME = 8, 0.6, 0.8
 """Words in a row, and shares of the words, that make a copy of a tweet, and a repeat of an earlier post."""

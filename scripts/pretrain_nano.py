@@ -1,7 +1,8 @@
 """Pretrain `nano`, the base that ships in the package, from the text in ../shared/data/pretrain.
 
-Makes `bot/lm/nano/`: `tokenizer.json` (byte-level BPE, 8,192 entries), `config.json` and `model.safetensors` (GPT-2 layout, float16) and
-`training.json` (what was done, and the held-out loss by source). Any transformers GPT-2 loader reads the folder.
+Makes `bot/lm/nano/`: `tokenizer.json` (byte-level BPE, 8,192 entries), `config.json` and `model.safetensors` (GPT-2 layout, float16),
+`training.json` (what was done, and the held-out loss by source) and `words.txt` (the words that it has read more than once). Any
+transformers GPT-2 loader reads the folder.
 
 The loop is plain torch: bf16 autocast, attention by `baddbmm` (its backward is faster on CPU than SDPA's), cross-entropy in chunks so
 that the full logits never exist, Muon for the matrices inside the blocks and AdamW for the rest, a trapezoidal schedule over tokens or
@@ -28,6 +29,9 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 from torch.nn import functional
+
+from bot.lm.likeness import spelt
+from bot.lm.vocabulary import WORDS
 
 # glibc gives blocks above 32 MB back to the kernel at each step; keeping them is 1.5 times as fast. Read when a process starts.
 TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=4294967295:glibc.malloc.trim_threshold=17179869184"
@@ -266,6 +270,17 @@ def save_base(out: Path, tokenizer: Tokenizer, weights: Weights, record: dict[st
     (out / "model.safetensors").chmod(0o644)
 
 
+def save_words(out: Path, texts: Iterable[str]) -> None:
+    """Write the words that stand in two of the texts: what else nano spells is mostly no word."""
+    once: set[str] = set()
+    twice: set[str] = set()
+    for text in texts:
+        found = spelt(text)
+        twice |= found & once
+        once |= found
+    (out / WORDS).write_text("".join(f"{word}\n" for word in sorted(twice)), "utf-8")
+
+
 def report(**fields: object) -> None:
     """One JSON line on standard output."""
     print(json.dumps(fields), flush=True)
@@ -307,6 +322,7 @@ def pretrain(options: argparse.Namespace) -> None:
         "heldout": heldout_losses(run.weights, heldout), "history": run.history,
     }  # fmt: skip
     save_base(options.out, tokenizer, run.weights, record)
+    save_words(options.out, (text for train, _ in texts.values() for text in train))
     report(**record)
 
 

@@ -158,7 +158,7 @@ class PostStore:
         )
         return int(rows[0]["id"])
 
-    async def recent_texts(self, character_id: int, limit: int = 50) -> list[str]:
+    async def recent_texts(self, character_id: int, limit: int) -> list[str]:
         """What the character said and was sent, newest first."""
         rows = await self._database.fetch_all(
             "SELECT text FROM posts WHERE character_id = ? AND state = 'sent' AND text IS NOT NULL ORDER BY id DESC LIMIT ?",

@@ -3,19 +3,19 @@
 A seed stands for exactly one text. The candidates of the post with the seed S have the seeds S, h(S, 1), h(S, 2) …, and the seed of the
 one that is taken is reported: asked for by that seed, it is the first candidate and comes again. With a given seed the first candidate
 that passes the screen is taken; without one, several are drawn at once and the best of those that pass: the one that is most the
-character's own, which the character finds likelier than the base does. Where all are flawed, one whose form alone is poor is taken; it is
-the only text that its seed need not give again.
+character's own, which the character finds likelier than the base does. Where all are flawed, the one with the mildest flaw of form is
+taken; it is the only text that its seed need not give again.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from bot.errors import GenerationError
 from bot.executor.generator import SayReply, SayRequest, Spoken, Tried
 from bot.lm.screening import LONGEST, Screen, Verdict
 
-TRIES = 16
+TRIES = 32
 """Candidates of one post before it is given up."""
 
 _WORDS = {
@@ -29,6 +29,10 @@ _WORDS = {
     "coinage": "with a hashtag that the person never used",
     "unclosed": "with an unclosed bracket or quotation mark",
     "circle": "going round in circles",
+    "nonword": "with a word that does not exist",
+    "stump": "that break off",
+    "displaced": "with a mark or half an emoji out of place",
+    "echo": "saying the same words twice",
 }
 
 Said = tuple[str, float | None]
@@ -64,7 +68,10 @@ def choose(request: SayRequest, screen: Screen, draw: Callable[[], int]) -> Choo
         seeds = {post: [candidate_seed(wanted[post], n) for n in numbers] for post in range(len(wanted)) if post not in spoken}
         said = iter((yield [seed for of_post in seeds.values() for seed in of_post]))
         for post, of_post in seeds.items():
-            candidates = [(seed, *next(said)) for seed in of_post]
+            texts = [next(said) for _ in of_post]
+            candidates = [
+                (seed, screen.mended(text, prompt=request.prompt), score) for seed, (text, score) in zip(of_post, texts, strict=True)
+            ]
             recent = [*request.recent, *(s.text for s in spoken.values())]
             verdicts = ((*one, screen.check(one[1], recent=recent, prompt=request.prompt)) for one in candidates)
             found = _best(_usable(verdicts, dropped[post], poor[post]), ranked=request.seeds is None)
@@ -75,7 +82,7 @@ def choose(request: SayRequest, screen: Screen, draw: Callable[[], int]) -> Choo
     for post in range(len(wanted)):
         if post not in spoken:
             said_already = [s.text for s in spoken.values()]
-            left = (c for c in poor[post] if screen.check(c[1], recent=said_already, prompt=request.prompt).poor)
+            left = _mildest(c for c in poor[post] if screen.check(c[1], recent=said_already).reason != "repeat")
             found = _best(left, ranked=request.seeds is None)
             if found is None:
                 raise GenerationError(_explain(dropped[post]))
@@ -98,8 +105,14 @@ def _usable(candidates: Iterator[_Candidate], dropped: list[Tried], poor: list[_
             yield seed, text, score, verdict
         else:
             dropped.append(Tried(seed, text, str(verdict.reason)))
-            if verdict.poor:
+            if verdict.poverty is not None:
                 poor.append((seed, text, score, verdict))
+
+
+def _mildest(poor: Iterable[_Candidate]) -> Iterator[_Candidate]:
+    """Those with the mildest flaw."""
+    left = sorted(poor, key=lambda candidate: candidate[3].poverty or 0)
+    return (candidate for candidate in left if candidate[3].poverty == left[0][3].poverty)
 
 
 def _best(usable: Iterator[_Candidate], *, ranked: bool) -> _Candidate | None:

@@ -29,6 +29,7 @@ from bot.executor.generator import Answer, Question, SayReply, SayRequest
 from bot.lm.generation import Draft, Speaker, Telling, load_speaker
 from bot.lm.kernels import use_threads
 from bot.lm.screening import Screen
+from bot.lm.vocabulary import words_read
 from bot.tweets.dataset import read_dataset
 
 MOST_BASES = 2
@@ -93,7 +94,7 @@ class _Task:
     def __init__(self, number: int, request: SayRequest, speaker: Speaker) -> None:
         folder = Path(request.model)
         stamp = (folder / files.DATASET).stat()
-        screen = _screen(folder, stamp.st_ino, stamp.st_mtime_ns, request.blocked)
+        screen = _screen(folder, stamp.st_ino, stamp.st_mtime_ns, request.base, request.blocked)
         self.number, self._request, self.speaker = number, request, speaker
         self._choosing: Choosing = choose(request, screen, lambda: secrets.randbits(32))
         self._ranked = request.seeds is None and request.candidates > 1
@@ -188,10 +189,12 @@ def _give_back() -> None:
 
 
 @lru_cache(maxsize=16)
-def _screen(folder: Path, _inode: int, _changed_ns: int, blocked: tuple[str, ...]) -> Screen:
+def _screen(folder: Path, _inode: int, _changed_ns: int, base: str, blocked: tuple[str, ...]) -> Screen:
     """The screen of a model; a new one when another model has come to lie in the same folder."""
     dataset = read_dataset(folder / files.DATASET)
-    return Screen([kept.text for kept in (*dataset.train, *dataset.heldout)], blocked=blocked)
+    tweets = (*dataset.train, *dataset.heldout)
+    cut = {kept.text for kept in tweets if kept.cut}
+    return Screen([kept.text for kept in tweets], cut=cut, blocked=blocked, words=words_read(base))
 
 
 def _refusal(number: int, error: Exception) -> Answer:

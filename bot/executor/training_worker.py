@@ -140,10 +140,13 @@ class TrainingAttempt:
         self._progress.tell("evaluating")
         from bot.lm import evaluation  # noqa: PLC0415  # see above
         from bot.lm.verdict import verdict  # noqa: PLC0415  # see above
+        from bot.lm.vocabulary import words_read  # noqa: PLC0415  # see above
 
         found = evaluation.measure(loaded, self._model, material.dataset, trained)
         texts, of_base = evaluation.speak(self._base, self._model, self._between)
-        evaluated = evaluation.judge(material.dataset, found, texts, [of_base, *self._rivals()], self._spec.blocked)
+        evaluated = evaluation.judge(
+            material.dataset, found, texts, [of_base, *self._rivals()], self._spec.blocked, words=words_read(self._base)
+        )
         self._warn(verdict(evaluated.evaluation))
         return evaluated
 

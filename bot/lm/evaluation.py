@@ -18,9 +18,10 @@ from bot.lm.author import Contest, contest, spread
 from bot.lm.base import Base, load_base
 from bot.lm.batches import IGNORED, rows
 from bot.lm.generation import Speaker
+from bot.lm.likeness import repeats, words_of
 from bot.lm.quantised import resident
 from bot.lm.scoring import losses
-from bot.lm.screening import Screen, repeats, words_of
+from bot.lm.screening import Screen
 from bot.lm.training import Trained
 from bot.lm.verdict import Evaluation
 from bot.tweets.dataset import Dataset
@@ -107,10 +108,20 @@ def generate(
     return texts
 
 
-def judge(dataset: Dataset, found: Losses, texts: Sequence[str], rivals: Sequence[Sequence[str]], blocked: Sequence[str] = ()) -> Evaluated:
-    """Compare the model's raw texts with its author's tweets, and with what the rivals write."""
+def judge(
+    dataset: Dataset,
+    found: Losses,
+    texts: Sequence[str],
+    rivals: Sequence[Sequence[str]],
+    blocked: Sequence[str] = (),
+    *,
+    words: frozenset[str] | None = None,
+) -> Evaluated:
+    """Compare the model's raw texts with its author's tweets, and with what the rivals write. `words`: as in `Screen`."""
     taught, heldout = ([kept.text for kept in side] for side in (dataset.train, dataset.heldout))
-    screen, of_taught = Screen([*taught, *heldout], blocked=blocked), Screen(taught)
+    cut = {kept.text for kept in (*dataset.train, *dataset.heldout) if kept.cut}
+    screen, of_taught = Screen([*taught, *heldout], cut=cut, blocked=blocked, words=words), Screen(taught)
+    texts = [screen.mended(text) for text in texts]
     verdicts = [screen.check(text) for text in texts]
     passing = [text for text, checked in zip(texts, verdicts, strict=True) if checked.ok]
     real = [*heldout, *spread(taught, len(texts))][: len(texts)]  # as many as the model's, whatever was held out

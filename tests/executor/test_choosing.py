@@ -60,7 +60,7 @@ def test_a_reported_seed_gives_the_same_text_again(wanted: list[int], candidates
 def test_the_batch_size_changes_nothing(wanted: list[int]) -> None:
     say = voice(lambda seed: seed % 3 == 0)
     results = []
-    for candidates in (1, 4, 16):
+    for candidates in (1, 4, 32):
         try:
             results.append(str(choose(request(tuple(wanted), len(wanted), candidates=candidates), SCREEN, say, never)))
         except GenerationError as error:
@@ -86,7 +86,7 @@ def test_a_text_with_a_blocked_word_is_dropped() -> None:
     post = choose(request((7,)), screen, lambda seeds: ["a cup" if seed == good else "a teapot, again" for seed in seeds], never).posts[0]
     assert (post.text, post.seed) == ("a cup", good)
     assert [(t.seed, t.text, t.reason) for t in post.tried] == [(7, "a teapot, again", "blocked")]
-    with pytest.raises(GenerationError, match=r"None of 16 texts could be used \(16 with a blocked word\)"):
+    with pytest.raises(GenerationError, match=r"None of 32 texts could be used \(32 with a blocked word\)"):
         choose(request((7,)), screen, lambda seeds: ["a teapot, again" for _ in seeds], never)
 
 
@@ -113,10 +113,10 @@ def test_a_poor_text_is_better_than_none() -> None:
 
     asked = choose(request((1,)), SCREEN, say, never).posts[0]
     assert (asked.text, asked.seed) == ("So so, 1 said the eel", 1), "the first"
-    assert [tried.reason for tried in asked.tried] == ["copy", *["circle", "copy"] * 7]
+    assert [tried.reason for tried in asked.tried] == ["copy", *["circle", "copy"] * 15]
     free = choose(request(None, 2), SCREEN, say, iter([1, 2]).__next__).posts
     assert len({post.text for post in free}) == 2
-    with pytest.raises(GenerationError, match="16 going round in circles"):
+    with pytest.raises(GenerationError, match="32 going round in circles"):
         choose(request((1, 1), 2), SCREEN, lambda seeds: ["So so said the eel" for _ in seeds], never)
 
 
@@ -127,7 +127,7 @@ def test_without_a_usable_text_the_numbers_are_told() -> None:
         asked.extend(seeds)
         return [REAL if n % 2 else "x " * 200 for n in range(len(seeds))]
 
-    with pytest.raises(GenerationError, match=r"None of 16 texts could be used .*8 too close to a real tweet"):
+    with pytest.raises(GenerationError, match=r"None of 32 texts could be used .*16 too close to a real tweet"):
         choose(request((1,)), SCREEN, say, never)
     assert len(asked) == len(set(asked)) == TRIES
 
@@ -143,3 +143,17 @@ def test_without_a_seed_the_best_of_what_passes_is_taken() -> None:
     assert (post.text, post.seed, post.score) == ("quite a bit longer", candidate_seed(5, 2), 18.0)
     assert [t.reason for t in post.tried] == ["copy"], "those that were ranked lower were not dropped"
     assert choose(request((5,)), SCREEN, lambda seeds: [texts[seed] for seed in seeds], never).posts[0].text == "a short one"
+
+
+def test_a_text_that_runs_on_is_posted_as_far_as_it_is_whole() -> None:
+    text = f"It rains on the old tram, says the eel. {'And it goes on, ' * 30}"
+    for wanted in (request((5,)), request(None)):
+        post = choose(wanted, SCREEN, lambda seeds: [text for _ in seeds], lambda: 5).posts[0]
+        assert (post.text, post.seed, post.tried) == ("It rains on the old tram, says the eel.", 5, ())
+
+
+def test_where_every_text_is_flawed_the_mildest_flaw_is_taken() -> None:
+    texts = ["So so, said the longest of all the eels", "Hello again @mole, said the very longest of all the eels", "Rain after rain"]
+    for wanted in (request((5,)), request(None)):
+        post = choose(wanted, SCREEN, lambda seeds: [texts[n % 3] for n, _ in enumerate(seeds)], lambda: 5).posts[0]
+        assert post.text == "Rain after rain"

@@ -134,7 +134,7 @@ def test_a_blocked_word_is_blocked_for_who_asked_for_that_alone(base: Base, mode
     desk.steps_to(4)
     told = {answer.number: answer for answer in desk.told}
     assert [told[number].reply is not None for number in range(4)] == [True, False, True, False]
-    assert "(16 with a blocked word)" in str(told[1].error)
+    assert "(32 with a blocked word)" in str(told[1].error)
     assert told[1].error == told[3].error
 
 
