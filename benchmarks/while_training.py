@@ -19,8 +19,9 @@ from bot.bases import NANO, NANO_FOLDER
 from bot.errors import GenerationError
 from bot.executor import files
 from bot.executor.contract import Attempt, SpecSource, TrainSpec
-from bot.executor.generator import Generator, SayRequest
+from bot.executor.generator import Generator
 from bot.executor.local import LocalExecutor
+from bot.executor.saying import SayRequest
 from bot.tweets.dataset import read_dataset
 
 IDLE, BUSY, ALONE = "idle", "while training", "training alone"

@@ -11,7 +11,8 @@ from bot import cards, messages
 from bot.answers import Deleted, Info, Why
 from bot.clock import Clock
 from bot.errors import BadInput, MynahError, NotAllowed, NotFound
-from bot.executor.generator import Generator, SayRequest, Spoken
+from bot.executor.generator import Generator
+from bot.executor.saying import SayRequest, Spoken
 from bot.handles import normalise
 from bot.wording import called
 from storage.characters import Character, CharacterStore

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from bot.errors import GenerationError
-from bot.executor.generator import SayReply, SayRequest, Spoken, Tried
+from bot.executor.saying import SayReply, SayRequest, Spoken, Tried
 from bot.lm.screening import LONGEST, Screen, Verdict
 
 TRIES = 32

@@ -25,7 +25,7 @@ from pydantic import TypeAdapter
 from bot.errors import MynahError
 from bot.executor import files
 from bot.executor.choosing import Choosing, Said, choose
-from bot.executor.generator import Answer, Question, SayReply, SayRequest
+from bot.executor.saying import Answer, Question, SayReply, SayRequest
 from bot.lm.generation import Draft, Speaker, Telling, load_speaker
 from bot.lm.kernels import use_threads
 from bot.lm.screening import Screen

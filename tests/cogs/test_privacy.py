@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bot.executor.generator import SayReply, SayRequest
+from bot.executor.saying import SayReply, SayRequest
 from bot.localdiscord import Message, Person
 from bot.localdiscord.messages import Attachment
 from bot.receipts import enclosed

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bot.app import App, open_app
 from bot.client import MynahBot
 from bot.config import Settings
-from bot.executor.generator import SayReply, SayRequest, Spoken, Tried
+from bot.executor.saying import SayReply, SayRequest, Spoken, Tried
 from bot.localdiscord import File, Permissions, Person, Reply, World, serve
 from bot.localdiscord.objects import Channel, Guild
 from storage.characters import CharacterStore

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from bot.executor.generator import Answer, Question, SayReply, SayRequest, Spoken
+from bot.executor.saying import Answer, Question, SayReply, SayRequest, Spoken
 
 
 def answer(question: Question) -> Answer:

@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 from bot.executor.contract import Attempt
-from bot.executor.generator import Generator, SayRequest
+from bot.executor.generator import Generator
 from bot.executor.local import LocalExecutor
 from bot.executor.ray import RayExecutor
+from bot.executor.saying import SayRequest
 from tests.executor.scene import WORKER
 
 

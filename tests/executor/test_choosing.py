@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.errors import GenerationError
 from bot.executor.choosing import TRIES, Said, candidate_seed
 from bot.executor.choosing import choose as choosing
-from bot.executor.generator import SayReply, SayRequest
+from bot.executor.saying import SayReply, SayRequest
 from bot.lm.screening import Screen
 
 REAL = "The heron at the weir has not moved since the first bus went by this morning"

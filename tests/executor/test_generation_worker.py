@@ -10,7 +10,7 @@ from bot.errors import BadInput
 from bot.executor import files
 from bot.executor.choosing import candidate_seed
 from bot.executor.generation_worker import Bases, Worker
-from bot.executor.generator import Answer, Question, SayRequest
+from bot.executor.saying import Answer, Question, SayRequest
 from bot.lm.adapter import Adapter
 from bot.lm.base import Base, load_base
 from bot.lm.generation import Speaker

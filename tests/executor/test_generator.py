@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from bot.errors import GenerationError
-from bot.executor.generator import LONGEST_LINE, Generator, SayRequest
+from bot.executor.generator import LONGEST_LINE, Generator
+from bot.executor.saying import SayRequest
 from tests.executor.scene import ROOT, alive, group, until
 
 WORKER = "tests.executor.fake_speaker"

@@ -17,8 +17,9 @@ from bot.errors import GenerationError
 from bot.executor import files
 from bot.executor.contract import Attempt, Outcome, Result, SpecSource, TrainSpec
 from bot.executor.fence import Fence
-from bot.executor.generator import Generator, SayReply, SayRequest
+from bot.executor.generator import Generator
 from bot.executor.local import LocalExecutor
+from bot.executor.saying import SayReply, SayRequest
 from bot.executor.training_worker import foreign_to_base
 from bot.lm.kernels import are_usable
 from bot.lm.screening import Screen

@@ -15,7 +15,7 @@ from bot.backups import DATABASE
 from bot.characters import Characters
 from bot.config import Settings
 from bot.errors import MynahError
-from bot.executor.generator import SayReply, SayRequest, Spoken
+from bot.executor.saying import SayReply, SayRequest, Spoken
 from bot.restores import stage
 from bot.schedules import Scheduler
 from storage.restoring import contents
