@@ -27,7 +27,7 @@ from bot.executor import files
 from bot.executor.choosing import Choosing, Said, choose
 from bot.executor.generator import Answer, Question, SayReply, SayRequest
 from bot.lm.generation import Draft, Speaker, Telling, load_speaker
-from bot.lm.screening import Screen
+from bot.lm.screening import Screen, screen_of
 from bot.lm.vocabulary import words_read
 from bot.tweets.dataset import read_dataset
 
@@ -190,10 +190,7 @@ def _give_back() -> None:
 @lru_cache(maxsize=16)
 def _screen(folder: Path, _inode: int, _changed_ns: int, base: str, blocked: tuple[str, ...]) -> Screen:
     """The screen of a model; a new one when another model has come to lie in the same folder."""
-    dataset = read_dataset(folder / files.DATASET)
-    tweets = (*dataset.train, *dataset.heldout)
-    cut = {kept.text for kept in tweets if kept.cut}
-    return Screen([kept.text for kept in tweets], cut=cut, blocked=blocked, words=words_read(base))
+    return screen_of(read_dataset(folder / files.DATASET), blocked=blocked, words=words_read(base))
 
 
 def _refusal(number: int, error: Exception) -> Answer:

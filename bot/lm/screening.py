@@ -12,6 +12,7 @@ import regex
 from bot.lm.ends import Ends, whole_sentences
 from bot.lm.form import TAG, UNSPACED, echoes, goes_round, has_displaced, is_unclosed
 from bot.lm.likeness import COPIED_SHARE, Earlier, Index, Match, share_of, spelt, words_of
+from bot.tweets.dataset import Dataset
 
 LONGEST = 280
 """Characters in a post."""
@@ -144,6 +145,12 @@ class Screen:
             return True
         words = _parted_by_blanks(text)
         return any(share_of(words, _parted_by_blanks(tweet)) >= COPIED_SHARE for tweet in self._by_signs.alike(text, _ALIKE))
+
+
+def screen_of(dataset: Dataset, *, blocked: Iterable[str] = (), words: frozenset[str] | None = None) -> Screen:
+    """The screen of the character that learns from this; `blocked` and `words` as there."""
+    tweets = (*dataset.train, *dataset.heldout)
+    return Screen([kept.text for kept in tweets], cut={kept.text for kept in tweets if kept.cut}, blocked=blocked, words=words)
 
 
 def _flaw(text: str) -> Reason | None:

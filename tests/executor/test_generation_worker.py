@@ -137,6 +137,16 @@ def test_a_blocked_word_is_blocked_for_who_asked_for_that_alone(base: Base, mode
     assert told[1].error == told[3].error
 
 
+@pytest.mark.parametrize("name", ["nano", "tiny"])
+def test_only_nano_says_no_word_that_it_has_not_read(base: Base, model: str, name: str) -> None:
+    desk = Desk(base)
+    desk.worker.ask(Question(1, SayRequest(model, name, "Well", (1, 2, 3), 3)))
+    desk.steps_to(1)
+    reply = desk.told[0].reply
+    assert reply is not None
+    assert any(tried.reason == "nonword" for post in reply.posts for tried in post.tried) == (name == "nano")
+
+
 def test_of_several_candidates_the_one_is_taken_that_is_most_the_character_s_own(
     base: Base, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
