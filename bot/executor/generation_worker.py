@@ -28,7 +28,7 @@ from bot.executor.choosing import Choosing, Said, choose
 from bot.executor.saying import Answer, Question, SayReply, SayRequest
 from bot.lm.generation import Draft, Speaker, Telling, load_speaker
 from bot.lm.kernels import use_threads
-from bot.lm.screening import Screen
+from bot.lm.screening import Screen, screen_in_steps
 from bot.lm.vocabulary import words_read
 from bot.tweets.dataset import read_dataset
 
@@ -94,15 +94,21 @@ class _Task:
     def __init__(self, number: int, request: SayRequest, speaker: Speaker) -> None:
         folder = Path(request.model)
         stamp = (folder / files.DATASET).stat()
-        screen = _screen(folder, stamp.st_ino, stamp.st_mtime_ns, request.base, request.blocked)
         self.number, self._request, self.speaker = number, request, speaker
-        self._choosing: Choosing = choose(request, screen, lambda: secrets.randbits(32))
+        self._screening = _screening(folder, stamp.st_ino, stamp.st_mtime_ns, request.base, request.blocked)
         self._ranked = request.seeds is None and request.candidates > 1
-        self._telling: Telling = self._begin(next(self._choosing))
+        self._choosing: Choosing | None = None
+        self._telling: Telling | None = None
         self._scores: list[float] = []
 
     def advance(self) -> SayReply | None:
         """The reply, once there is one."""
+        if self._choosing is None or self._telling is None:
+            screen = self._screening.step()
+            if screen is not None:
+                self._choosing = choose(self._request, screen, lambda: secrets.randbits(32))
+                self._telling = self._begin(next(self._choosing))
+            return None
         if not self._telling.done:
             return None
         drafts = self._telling.told
@@ -118,7 +124,8 @@ class _Task:
 
     def drop(self) -> None:
         """Nobody will get an answer."""
-        self.speaker.drop(self._telling)
+        if self._telling is not None:
+            self.speaker.drop(self._telling)
 
     def _begin(self, seeds: list[int]) -> Telling:
         return self.speaker.begin(self._request.model, self._request.prompt, seeds, judged=self._ranked)
@@ -188,13 +195,24 @@ def _give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
+class _Screening:
+    """A screen on its way: reading thousands of tweets at once would hold up whoever speaks meanwhile."""
+
+    def __init__(self, steps: Iterator[Screen | None]) -> None:
+        self._steps = steps
+        self._made: Screen | None = None
+
+    def step(self) -> Screen | None:
+        """A few tweets more; the screen, once it is made."""
+        if self._made is None:
+            self._made = next(self._steps)
+        return self._made
+
+
 @lru_cache(maxsize=16)
-def _screen(folder: Path, _inode: int, _changed_ns: int, base: str, blocked: tuple[str, ...]) -> Screen:
+def _screening(folder: Path, _inode: int, _changed_ns: int, base: str, blocked: tuple[str, ...]) -> _Screening:
     """The screen of a model; a new one when another model has come to lie in the same folder."""
-    dataset = read_dataset(folder / files.DATASET)
-    tweets = (*dataset.train, *dataset.heldout)
-    cut = {kept.text for kept in tweets if kept.cut}
-    return Screen([kept.text for kept in tweets], cut=cut, blocked=blocked, words=words_read(base))
+    return _Screening(screen_in_steps(read_dataset(folder / files.DATASET), blocked=blocked, words=words_read(base)))
 
 
 def _refusal(number: int, error: Exception) -> Answer:

@@ -1,7 +1,6 @@
 """Where sentences end, and where a text breaks off. Needs no torch."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 import regex
 
@@ -32,15 +31,22 @@ def whole_sentences(text: str, longest: int) -> str:
 class Ends:
     """How somebody's tweets end."""
 
-    def __init__(self, tweets: Sequence[str]) -> None:
-        """`tweets`: whole ones."""
-        words = [words for words in map(words_of, tweets) if words]
-        last = {one[-1] for one in words}
-        self._never_last = {word for word, times in Counter(w for one in words for w in one).items() if times >= OFTEN} - last
-        self._last_marks = {tweet[-1:] for tweet in tweets}
+    def __init__(self) -> None:
+        self._times: Counter[str] = Counter()
+        self._last: set[str] = set()
+        self._last_marks: set[str] = set()
+
+    def add(self, tweet: str) -> None:
+        """One whole tweet more."""
+        words = words_of(tweet)
+        self._times.update(words)
+        self._last.update(words[-1:])
+        self._last_marks.add(tweet[-1:])
 
     def breaks_off(self, text: str) -> bool:
         """Whether it ends with a mark or a common word that lead on to something, and with which none of the tweets ends."""
         if _LEADING_ON.search(text):
             return text[-1] not in self._last_marks
-        return _WORD_LAST.search(text) is not None and not self._never_last.isdisjoint(words_of(text)[-1:])
+        return _WORD_LAST.search(text) is not None and any(
+            self._times[word] >= OFTEN and word not in self._last for word in words_of(text)[-1:]
+        )

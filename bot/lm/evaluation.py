@@ -21,7 +21,7 @@ from bot.lm.generation import Speaker
 from bot.lm.likeness import repeats, words_of
 from bot.lm.quantised import resident
 from bot.lm.scoring import losses
-from bot.lm.screening import Screen
+from bot.lm.screening import Screen, screen_of
 from bot.lm.training import Trained
 from bot.lm.verdict import Evaluation
 from bot.tweets.dataset import Dataset
@@ -119,8 +119,7 @@ def judge(
 ) -> Evaluated:
     """Compare the model's raw texts with its author's tweets, and with what the rivals write. `words`: as in `Screen`."""
     taught, heldout = ([kept.text for kept in side] for side in (dataset.train, dataset.heldout))
-    cut = {kept.text for kept in (*dataset.train, *dataset.heldout) if kept.cut}
-    screen, of_taught = Screen([*taught, *heldout], cut=cut, blocked=blocked, words=words), Screen(taught)
+    screen, of_taught = screen_of(dataset, blocked=blocked, words=words), Screen(taught)
     texts = [screen.mended(text) for text in texts]
     verdicts = [screen.check(text) for text in texts]
     passing = [text for text, checked in zip(texts, verdicts, strict=True) if checked.ok]

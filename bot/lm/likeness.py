@@ -5,6 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import regex
@@ -39,7 +40,7 @@ _NOTHING = Match(None, 0.0)
 class Index:
     """Finds the text that shares most with a given one. A unit is a word, or a character where words are not spaced."""
 
-    def __init__(self, texts: Iterable[str] = (), units_of: Callable[[str], list[str]] | None = None) -> None:
+    def __init__(self, texts: Iterable[str] = (), units_of: Callable[[str], tuple[str, ...]] | None = None) -> None:
         """`units_of`: None = `words_of`."""
         self._texts: list[str] = []
         self._units_of = units_of or words_of
@@ -80,7 +81,7 @@ class Index:
         units = self._units_of(text)
         return [self._texts[number] for number in np.flatnonzero(self._counts(units) > least * len(units))]
 
-    def _counts(self, units: list[str]) -> NDArray[np.int_]:
+    def _counts(self, units: Sequence[str]) -> NDArray[np.int_]:
         """For each text, how many of the units stand in a run of at least three that it has too."""
         # [texts, units]. A formula that ten thousand texts begin with is found in all of them: no loop over texts here.
         shared = np.zeros((len(self._texts), len(units)), dtype=bool)
@@ -90,7 +91,7 @@ class Index:
         counts: NDArray[np.int_] = shared.sum(1)
         return counts
 
-    def _nearest_to_few(self, text: str, units: list[str], among: Sequence[int]) -> Match:
+    def _nearest_to_few(self, text: str, units: Sequence[str], among: Sequence[int]) -> Match:
         """Too few words to look up: COPIED_SHARE of them in a row must stand in a text, or, without any word, the whole must be one."""
         if not units:
             plain = _plain(text)
@@ -135,10 +136,11 @@ def repeats(texts: Sequence[str]) -> int:
     return sum(index.nearest(text, among=among).share >= REPEATED_SHARE for text, among in others)
 
 
-def words_of(text: str) -> list[str]:
+@lru_cache(maxsize=16)  # one text is asked about several times running
+def words_of(text: str) -> tuple[str, ...]:
     """The words of a text, or characters where words are not spaced, without case, width, marks around them and apostrophes."""
     found = _UNIT.findall(unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").casefold())
-    return [unit for unit in (f.replace("'", "") for f in found) if unit]
+    return tuple(unit for unit in (f.replace("'", "") for f in found) if unit)
 
 
 def spelt(text: str) -> set[str]:

@@ -4,6 +4,7 @@ import math
 import unicodedata
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import Literal, get_args
 
@@ -12,6 +13,7 @@ import regex
 from bot.lm.ends import Ends, whole_sentences
 from bot.lm.form import TAG, UNSPACED, echoes, goes_round, has_displaced, is_unclosed
 from bot.lm.likeness import COPIED_SHARE, Earlier, Index, Match, share_of, spelt, words_of
+from bot.tweets.dataset import Dataset
 
 LONGEST = 280
 """Characters in a post."""
@@ -20,6 +22,8 @@ COPIED_RUN = 8.0
 _RUN = int(COPIED_RUN)
 ENOUGH = 1 / 3
 """Of the usual length of the person's tweets, what must be left of a text that is cut back."""
+AT_ONCE = 10
+"""Tweets that are indexed in one step."""
 CUSTOM = 0.1
 """A flaw of form that so large a share of the training tweets has is the person's manner, and none."""
 CUSTOM_TWEETS = 300
@@ -73,7 +77,7 @@ class Screen:
         blocked: Iterable[str] = (),
         words: frozenset[str] | None = None,
     ) -> None:
-        """Index the texts; some 150 ms for a thousand.
+        """Index the texts; some 300 ms for a thousand.
 
         Args:
             training_texts: what must not be copied.
@@ -81,16 +85,28 @@ class Screen:
             blocked: words and phrases that no post may have.
             words: all words that there are beside those of the texts; None = there are others.
         """
-        self._training, self._by_signs = Index(training_texts), Index(training_texts, _parted_by_signs)
-        self._runs = {run for text in training_texts for run in _runs_of(text)}
-        self._blocked = _any_of(blocked)
-        self._mentioned = {handle for text in training_texts for handle in _mentions(text)}
-        self._hashtags = {tag for text in training_texts for tag in _hashtags(text)}
-        self._words, self._own = words, {word for text in training_texts for word in _spelt(text)}
-        self._earlier = Earlier()
+        self._training, self._by_signs = Index(), Index(units_of=_parted_by_signs)
+        self._runs, self._own = set[int](), set[str]()
+        self._mentioned, self._hashtags, self._ends = set[str](), set[str](), Ends()
+        self._blocked, self._words, self._earlier = _any_of(blocked), words, Earlier()
+        for _ in self.learn(training_texts, cut):
+            pass
+
+    def learn(self, training_texts: Sequence[str], cut: Container[str]) -> Iterator[None]:
+        """Index the texts, a few between two steps. Until the last step the screen must not be asked."""
+        for number, text in enumerate(training_texts):
+            self._training.add(text)
+            self._by_signs.add(text)
+            self._runs.update(_runs_of(text))
+            self._own |= _spelt(text)
+            self._mentioned |= _mentions(text)
+            self._hashtags |= _hashtags(text)
+            if text not in cut:
+                self._ends.add(text)
+            if number % AT_ONCE == AT_ONCE - 1:
+                yield
         self._lengths = [len(text) for text in training_texts] or [LONGEST]
         whole = [text for text in training_texts if text not in cut]
-        self._ends = Ends(whole)
         looked_at = [_misshapen(text) for text in whole[:: math.ceil(len(whole) / CUSTOM_TWEETS) or 1]]
         self._customs = {flaw for flaw in set(looked_at) if looked_at.count(flaw) >= CUSTOM * len(looked_at)}
 
@@ -146,6 +162,19 @@ class Screen:
         return any(share_of(words, _parted_by_blanks(tweet)) >= COPIED_SHARE for tweet in self._by_signs.alike(text, _ALIKE))
 
 
+def screen_of(dataset: Dataset, *, blocked: Iterable[str] = (), words: frozenset[str] | None = None) -> Screen:
+    """The screen of the character that learns from this; `blocked` and `words` as there."""
+    return next(filter(None, screen_in_steps(dataset, blocked=blocked, words=words)))
+
+
+def screen_in_steps(dataset: Dataset, *, blocked: Iterable[str], words: frozenset[str] | None) -> Iterator[Screen | None]:
+    """The same in steps of some milliseconds, of which only the last gives it."""
+    screen = Screen((), blocked=blocked, words=words)
+    tweets = (*dataset.train, *dataset.heldout)
+    yield from screen.learn([kept.text for kept in tweets], {kept.text for kept in tweets if kept.cut})
+    yield screen
+
+
 def _flaw(text: str) -> Reason | None:
     """What is wrong with the text as such."""
     if is_broken(text):
@@ -184,6 +213,7 @@ def _misshapen(text: str) -> Reason | None:
     return "echo" if echoes(words) else None
 
 
+@lru_cache(maxsize=16)  # as `words_of`
 def _readable(text: str) -> str:
     """The text as blocked words are looked for in it: without case, width, invisible characters and kinds of apostrophe and space."""
     text = unicodedata.normalize("NFKC", text).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").casefold()
@@ -201,9 +231,10 @@ def _any_of(blocked: Iterable[str]) -> regex.Pattern[str] | None:
     return regex.compile(rf"(?:{before}|{other_before})(?:{either})(?:{after}|{other_after})", regex.V1)
 
 
-def _parted_by_signs(text: str) -> list[str]:
+@lru_cache(maxsize=16)  # as `words_of`
+def _parted_by_signs(text: str) -> tuple[str, ...]:
     """The words when any sign but "_" parts them: "can't" is two."""
-    return _SIGNED.findall(_readable(text))
+    return tuple(_SIGNED.findall(_readable(text)))
 
 
 def _parted_by_blanks(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The worker's two parts: which bases stay in memory, and what comes of requests that are worked on at once."""
 
+import shutil
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,9 @@ from bot.executor.saying import Answer, Question, SayRequest
 from bot.lm.adapter import Adapter
 from bot.lm.base import Base, load_base
 from bot.lm.generation import Speaker
+from bot.lm.likeness import Index
 from bot.lm.quantised import resident
+from bot.lm.screening import AT_ONCE
 from bot.lm.spelling import write_alphabet
 from bot.tweets.cleaning import Kept
 from bot.tweets.dataset import Dataset, write_dataset
@@ -138,6 +141,16 @@ def test_a_blocked_word_is_blocked_for_who_asked_for_that_alone(base: Base, mode
     assert told[1].error == told[3].error
 
 
+@pytest.mark.parametrize("name", ["nano", "tiny"])
+def test_only_nano_says_no_word_that_it_has_not_read(base: Base, model: str, name: str) -> None:
+    desk = Desk(base)
+    desk.worker.ask(Question(1, SayRequest(model, name, "Well", (1, 2, 3), 3)))
+    desk.steps_to(1)
+    reply = desk.told[0].reply
+    assert reply is not None
+    assert any(tried.reason == "nonword" for post in reply.posts for tried in post.tried) == (name == "nano")
+
+
 def test_of_several_candidates_the_one_is_taken_that_is_most_the_character_s_own(
     base: Base, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +173,32 @@ def test_of_several_candidates_the_one_is_taken_that_is_most_the_character_s_own
     (post,) = desk.told[0].reply.posts
     assert (post.seed, post.text, post.tried) == (seeds[best], telling.told[best].text, ())
     assert post.score == pytest.approx(scores[best])
+
+
+def test_who_has_thousands_of_tweets_holds_up_nobody(base: Base, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two tokens of the others only a few of them are read."""
+    large = shutil.copytree(model, tmp_path / "large")
+    tweets = tuple(Kept(f"Nobody was on the stairs at {number} o'clock.") for number in range(500))
+    write_dataset(large / files.DATASET, Dataset(tweets, (), ""))
+    read, add = 0, Index.add
+
+    def counted(index: Index, text: str) -> int:
+        nonlocal read
+        read += 1
+        return add(index, text)
+
+    monkeypatch.setattr(Index, "add", counted)
+    desk = Desk(base)
+    desk.worker.ask(Question(1, asked(model, "Well", 1)))
+    desk.worker.ask(Question(2, asked(str(large), "Well", 1)))
+    most = 0
+    while len(desk.told) < 2:
+        before = read
+        desk.worker.step()
+        most = max(most, read - before)
+    assert [answer.number for answer in desk.told] == [1, 2]
+    assert read >= 1000, "each is in two indexes"
+    assert most <= 2 * AT_ONCE + 2
 
 
 def test_a_short_request_is_answered_as_soon_as_alone_while_a_long_one_runs(base: Base, model: str) -> None:

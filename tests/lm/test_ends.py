@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import pytest
 
 from bot.lm.ends import Ends, whole_sentences
@@ -33,13 +35,20 @@ def test_no_more_sentences_than_there_is_room_for() -> None:
     assert whole_sentences("It rains. It snows. It", 18) == "It rains."
 
 
+def ends_of(tweets: Sequence[str]) -> Ends:
+    ends = Ends()
+    for tweet in tweets:
+        ends.add(tweet)
+    return ends
+
+
 def test_a_text_breaks_off_where_no_tweet_ends() -> None:
     often = [f"The eel at the weir, number {n}, waits" for n in range(20)]
-    ends = Ends([*often, "It rains, says the weir - at last: the", "Who knows:"])
+    ends = ends_of([*often, "It rains, says the weir - at last: the", "Who knows:"])
     for text in ("It rains at", "It rains,", "It rains &", "It rains number"):
         assert ends.breaks_off(text), text
     for text in ("It rains on the", "It rains:", "It waits", "It rains at!", "It rains at 🐝", "It rains by", "🐝", ""):
         assert not ends.breaks_off(text), text
-    japanese = Ends(["雨は降る", *["雨は止む"] * 20])
+    japanese = ends_of(["雨は降る", *["雨は止む"] * 20])
     assert japanese.breaks_off("電車は")
     assert not japanese.breaks_off("電車も止む")

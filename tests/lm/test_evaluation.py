@@ -93,6 +93,15 @@ def test_blocked_words_are_in_no_sample() -> None:
     assert judge(OWN, LOSSES, texts, RIVALS, ["lantern"]).samples == (texts[0], texts[2])
 
 
+def test_samples_are_screened_as_posts_are() -> None:
+    texts = ["Nobody sings tonight. " + "and so on " * 40, '"An eel laughs', "The lantern waits for rain"]
+    whole = [Kept(f"The gull at lock {n} has no opinion") for n in range(9)]
+    cut = Dataset((*whole, *(Kept(f'"The gull at gate {n} says', cut=True) for n in range(9))), (), "")
+    assert judge(cut, LOSSES, texts, RIVALS).samples == ("Nobody sings tonight.", texts[2])
+    known = frozenset(["nobody", "sings", "tonight"])
+    assert judge(cut, LOSSES, texts, RIVALS, words=known).samples == ("Nobody sings tonight.",)
+
+
 def test_samples_are_unlike_each_other() -> None:
     texts = [
         "One old eel laughs",
