@@ -69,7 +69,8 @@ It is made to be taught a manner of speaking. It knows next to nothing about the
 | --- | --- | --- | --- |
 {texts}
 
-Markup was taken off, and long texts were cut; nothing else was changed. Please cite, where you use the dialogues:
+Markup was taken off, and long texts were cut; nothing else was changed. `words.txt` lists the words that stand in two of the texts: another
+word that nano spells is none. Please cite, where you use the dialogues:
 
 - Rastogi, Zang, Sunkara, Gupta, Khaitan: *Towards Scalable Multi-domain Conversational Agents: The Schema-Guided Dialogue Dataset*,
   AAAI 2020.
