@@ -44,7 +44,7 @@ def mynah(base: str, adapter: str, copies: str) -> None:
     from bot.executor.child import collect_rarely
 
     collect_rarely()
-    from bot.lm.generation import load_speaker
+    from bot.lm.loading import load_speaker
 
     speaker = load_speaker(base, Path(copies))
     speaker.begin(adapter, _PROMPT, [1])

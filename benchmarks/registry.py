@@ -116,7 +116,7 @@ def ours(turn: Turn, job: Job) -> None:
     import numpy as np
 
     from bot.lm.company import Row
-    from bot.lm.generation import resident_of
+    from bot.lm.loading import resident_of
     from bot.lm.spelling import Pieces
     from bot.lm.voices import Voices
 

@@ -143,7 +143,8 @@ def _answer(turn: Turn, first: Job | None, say: Callable[[Job], int]) -> None:
 def ours(turn: Turn, job: Job) -> None:
     """Mynah's `Speaker`, with each row's own adapter. A forced text draws ends as any token, and goes on."""
     first = turn.begin()
-    from bot.lm.generation import Speaker, resident_of
+    from bot.lm.generation import Speaker
+    from bot.lm.loading import resident_of
 
     class Bounded(Speaker):
         tokens = 0

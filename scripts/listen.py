@@ -113,7 +113,7 @@ def said(account: Account, count: int) -> Iterator[str]:
     """Posts as `/say` would put into a channel, one request after another."""
     from bot.executor.generation_worker import Bases, Worker
     from bot.executor.saying import Answer, Question, SayRequest
-    from bot.lm.generation import load_speaker
+    from bot.lm.loading import load_speaker
 
     answers: list[Answer] = []
     recent: list[str] = []

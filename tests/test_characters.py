@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bot.characters import NOT_AGAIN, Characters
-from bot.executor.generator import SayReply, SayRequest, Spoken
+from bot.executor.saying import SayReply, SayRequest, Spoken
 from storage.characters import CharacterStore
 from tests.desk import desk
 from tests.forgotten_home import ALICE, CHANNEL, CLOCK, GUILD, learn, say

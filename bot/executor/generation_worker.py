@@ -26,8 +26,9 @@ from bot.errors import MynahError
 from bot.executor import files
 from bot.executor.choosing import Choosing, Said, choose
 from bot.executor.saying import Answer, Question, SayReply, SayRequest
-from bot.lm.generation import Draft, Speaker, Telling, load_speaker
+from bot.lm.generation import Draft, Speaker, Telling
 from bot.lm.kernels import use_threads
+from bot.lm.loading import load_speaker
 from bot.lm.screening import Screen, screen_in_steps
 from bot.lm.vocabulary import words_read
 from bot.tweets.dataset import read_dataset

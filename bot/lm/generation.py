@@ -4,7 +4,6 @@ What is wanted at once is a telling. Tellings share the rows of the decoder fair
 has them all.
 """
 
-import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +17,6 @@ from bot.errors import BadInput
 from bot.lm.arithmetic import Array
 from bot.lm.company import Row
 from bot.lm.decoder import SLOTS, Decoder, Opening, likelihoods, log_sums
-from bot.lm.kernels import are_usable
-from bot.lm.packed import can_be_packed, read_packed
-from bot.lm.packing import pack_apart
 from bot.lm.resident import Resident
 from bot.lm.sampling import Manner, choices, manner_of, penalise
 from bot.lm.screening import LONGEST, is_broken
@@ -33,13 +29,8 @@ FEWEST_TOKENS = 3
 """A tweet does not end before so many tokens have followed the prompt."""
 MOST_ROWS = SLOTS * 3 // 4
 """Of one telling; the rest is for whoever comes next."""
-_GPU_DEVICES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""Of NVIDIA's driver, of AMD's, and of Windows' under Linux."""
 _FEW_TOKENS = 10
 """Added to a text's length when it is scored, so that a few lucky tokens do not win."""
-
-
-log = logging.getLogger("mynah.generation")
 
 
 @dataclass(frozen=True)
@@ -301,42 +292,3 @@ class Speaker:
         if len(ids) > longest:
             raise BadInput(f"The prompt is {len(ids)} tokens long for {self._base.name}, which takes at most {longest}; shorten it.")
         return _Prompt(prompt, ids, len(self._base.tokenizer.decode(ids[1:])))
-
-
-def load_speaker(base: str, copies: Path) -> Speaker:
-    """Speak on `nano` or the base in a folder. `copies`: the folder of packed copies, see `bot.lm.packed`.
-
-    Raises:
-        BadInput: the folder holds no causal language model that may be loaded.
-    """
-    return Speaker(resident_of(base, copies))
-
-
-def resident_of(base: str, copies: Path) -> Resident[Any]:
-    """The base that `load_speaker` speaks on."""
-    packed = _packed(base, copies) if are_usable() and not _has_gpu() else None
-    if packed is not None:
-        return packed
-    from bot.lm.quantised import load_resident  # noqa: PLC0415  # torch takes longer than all else
-
-    return load_resident(base)
-
-
-def _packed(base: str, copies: Path) -> Resident[Array] | None:
-    """The base from its copy, which is made where there is none; None where there can be none."""
-    found = read_packed(base, copies)
-    if found is None and can_be_packed(base):
-        problem = pack_apart(base, copies)
-        if problem:
-            log.warning("no packed copy of the base %s could be kept, so each start takes longer: %s", base, problem)
-        found = read_packed(base, copies)
-    return found
-
-
-def _has_gpu() -> bool:
-    """Whether torch finds a GPU; it is not asked where no driver offers one."""
-    if not any(Path(device).exists() for device in _GPU_DEVICES):
-        return False
-    import torch  # noqa: PLC0415  # see above
-
-    return torch.cuda.is_available()

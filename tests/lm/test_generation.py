@@ -306,7 +306,7 @@ def test_whoever_speaks_imports_neither_torch_nor_transformers(tmp_path: Path) -
     base = load_base("nano", dtype=torch.float32)
     keep(stirred(base, 1), base, tmp_path)
     code = (
-        "import sys; from pathlib import Path; from bot.lm.generation import load_speaker; import bot.executor.generation_worker;"
+        "import sys; from pathlib import Path; from bot.lm.loading import load_speaker; import bot.executor.generation_worker;"
         f"texts = load_speaker('nano', Path({str(tmp_path / 'packed')!r})).say({str(tmp_path)!r}, 'My kettle', [1, 2]);"
         "print(*texts, sep='\\n'); sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )

@@ -18,8 +18,9 @@ from bot.bases import packed_file
 from bot.lm.adapter import Adapter
 from bot.lm.base import load_base
 from bot.lm.decoder import likelihoods
-from bot.lm.generation import Speaker, load_speaker
+from bot.lm.generation import Speaker
 from bot.lm.kernels import BOUNDARY, Matrix, address, are_usable
+from bot.lm.loading import load_speaker
 from bot.lm.packed import can_be_packed, read_packed
 from bot.lm.packing import pack
 from bot.lm.quantised import resident
