@@ -13,27 +13,22 @@ from torch import Tensor
 from bot.bases import base_folder, read_json
 from bot.errors import BadInput
 from bot.lm.network import Network, StoredNetwork, context_of, network_class
+from bot.lm.resident import Described
 from bot.lm.tensors import Tensors
-from bot.lm.tokenizer import Tokenizer, load_tokenizer
+from bot.lm.tokenizer import load_tokenizer
 
 _COMPUTED = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 """What older files hold besides the weights: masks and frequencies of positions."""
 
 
 @dataclass(frozen=True)
-class Base:
+class Base(Described):
     """A loaded base. Its weights are frozen; what is trained lies beside it."""
 
-    name: str
     network: Network
-    tokenizer: Tokenizer
-    context: int
-    """Positions in one sequence."""
     device: torch.device
     dtype: torch.dtype
     """Of the weights."""
-    parameters: int
-    """How many numbers the model has."""
 
 
 def load_base(base: str, *, name: str | None = None, dtype: torch.dtype | None = None) -> Base:

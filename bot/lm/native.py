@@ -1,7 +1,7 @@
 """Rows with their characters on the processor's own kernels (`kernels.c`), which take what each character adds as it lies in memory."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,31 +12,14 @@ from bot.lm.arrays import Arrays
 from bot.lm.company import Company, Row
 from bot.lm.kernels import Matrix, address, attend
 from bot.lm.network import Layers
-from bot.lm.resident import Resident
-from bot.lm.tokenizer import Tokenizer
+from bot.lm.resident import Described, Resident
 from bot.lm.voices import Voice, pairs_at
-
-
-class Described(Protocol):
-    """What is known of a base besides its weights."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def tokenizer(self) -> Tokenizer: ...
-    @property
-    def context(self) -> int: ...
-    @property
-    def parameters(self) -> int: ...
 
 
 def native(base: Described, network: Layers[Array], matrices: Mapping[str, Matrix], embedding: NDArray[Any]) -> Resident[Array]:
     """A base whose matrices have been packed, ready to speak. The last matrix is the output layer's."""
-    return Resident(
-        name=base.name,
-        tokenizer=base.tokenizer,
-        context=base.context,
-        parameters=base.parameters,
+    return Resident.of(
+        base,
         network=network,
         products=matrices,
         embedding=embedding,

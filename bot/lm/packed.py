@@ -13,7 +13,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,8 @@ from bot.lm.arrays import Arrays
 from bot.lm.kernels import BOUNDARY, Matrix, library_digest, packed_shapes
 from bot.lm.native import native
 from bot.lm.network import StoredNetwork, context_of, network_class
-from bot.lm.resident import Resident
-from bot.lm.tokenizer import Tokenizer, load_tokenizer
+from bot.lm.resident import Described, Resident
+from bot.lm.tokenizer import load_tokenizer
 
 FORMAT = "1"
 """To be raised whenever what is written below means something else."""
@@ -36,16 +35,6 @@ _NAMES = {np.dtype(dtype): name for name, dtype in _TYPES.items()}
 _WEIGHTS, _NUMBERS, _REST, _EMBEDDING = "weights.", "numbers.", "rest.", "embedding"
 
 log = logging.getLogger("mynah.packed")
-
-
-@dataclass(frozen=True)
-class _Described:
-    """What a copy tells of its base."""
-
-    name: str
-    tokenizer: Tokenizer
-    context: int
-    parameters: int
 
 
 def read_packed(base: str, folder: Path) -> Resident[Array] | None:
@@ -160,7 +149,7 @@ def _read(file: Path, base: str, marks: Mapping[str, str]) -> Resident[Array]:
     sizes = {**network.linears, network.head: (network.shape.width, network.shape.vocabulary)}
     matrices = {name: _matrix(pieces, name, outputs, inputs) for name, (inputs, outputs) in sizes.items()}
     embedding = pieces[_EMBEDDING].reshape(network.shape.vocabulary, network.shape.width)
-    told = _Described(base, load_tokenizer(source), context_of(config), int(found["parameters"]))
+    told = Described(base, load_tokenizer(source), context_of(config), int(found["parameters"]))
     return native(told, network, matrices, embedding)
 
 

@@ -82,11 +82,8 @@ def _plain(base: Base, tensors: Tensors, *, quantised: bool) -> Resident[Tensor]
     if isinstance(source, StoredNetwork):
         network = _on(source, _rest(source, tensors.dtype), tensors)
         embedding = embedding.half() if quantised else embedding
-    return Resident(
-        name=base.name,
-        tokenizer=base.tokenizer,
-        context=base.context,
-        parameters=base.parameters,
+    return Resident.of(
+        base,
         network=network,
         products=products,
         embedding=embedding,
@@ -122,9 +119,9 @@ class Quantised:
 class Plain:
     """A linear layer on floats."""
 
-    def __init__(self, matrix: Tensor, bias: Tensor | None, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, matrix: Tensor, bias: Tensor | None) -> None:
         """Take a matrix `[outputs, inputs]`."""
-        self._matrix, self._bias = matrix.to(dtype), None if bias is None else bias.to(dtype)
+        self._matrix, self._bias = matrix, bias
 
     def __call__(self, x: Tensor) -> Tensor:
         rows = len(x)

@@ -14,8 +14,8 @@ Product = Callable[[A], A]
 
 
 @dataclass(frozen=True)
-class Resident(Generic[A]):
-    """A base that is ready to speak."""
+class Described:
+    """What is known of a base besides its weights."""
 
     name: str
     tokenizer: Tokenizer
@@ -23,6 +23,12 @@ class Resident(Generic[A]):
     """Positions in one sequence."""
     parameters: int
     """How many numbers the model has."""
+
+
+@dataclass(frozen=True)
+class Resident(Described, Generic[A]):
+    """A base that is ready to speak."""
+
     network: Layers[A]
     """Without the matrices that products stand for, where it is described."""
     products: Mapping[str, Product[A]]
@@ -32,6 +38,20 @@ class Resident(Generic[A]):
     arithmetic: Arithmetic[A]
     company: Callable[[], Company[A]]
     """Makes room for rows with their characters."""
+
+    @classmethod
+    def of(
+        cls,
+        base: Described,
+        *,
+        network: Layers[A],
+        products: Mapping[str, Product[A]],
+        embedding: A,
+        arithmetic: Arithmetic[A],
+        company: Callable[[], Company[A]],
+    ) -> "Resident[A]":
+        """This base, with what it takes to speak."""
+        return cls(base.name, base.tokenizer, base.context, base.parameters, network, products, embedding, arithmetic, company)
 
     def embed(self, ids: A) -> A:
         """The embeddings of tokens."""

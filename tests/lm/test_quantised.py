@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -60,6 +61,16 @@ def test_the_loss_hardly_moves() -> None:
     tokens = sum(len(ids) - 1 for ids, _ in told)
     exact, on_bytes = (sum(likelihoods(resident(base, quantised=q), told)) / tokens for q in (False, True))
     assert abs(exact - on_bytes) < 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_transformers_computes_is_as_likely_on_kernels_and_on_16_bits(tiny: Callable[[str], Path], dtype: torch.dtype) -> None:
+    """A base of 16 bits, as on a GPU, stays that; one of 32 goes over the bridge where there are kernels."""
+    name = str(tiny("gpt_neox"))
+    exact = load_base(name, dtype=torch.float32)
+    told = [([exact.tokenizer.start, *exact.tokenizer.encode(text), exact.tokenizer.end], 1) for text in ("My kettle hums.", "The heron")]
+    found = likelihoods(resident(load_base(name, dtype=dtype)), told)
+    assert found == pytest.approx(likelihoods(resident(exact, quantised=False), told), rel=0.01)
 
 
 def test_no_copy_in_floats_is_kept() -> None:
