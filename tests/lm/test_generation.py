@@ -255,6 +255,21 @@ def test_a_text_does_not_depend_on_its_neighbours(tmp_path: Path, quantised: boo
     assert [telling.told[0].text for telling in tellings] == alone
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_transformers_computes_speaks_the_same_alone_and_beside_others(tiny: Tiny, tmp_path: Path, dtype: torch.dtype) -> None:
+    """On 32 bits over the kernels, where there are any; on 16 bits, as on a GPU, on torch."""
+    base = load_base(str(tiny("gpt_neox")), dtype=dtype)
+    folders = [keep(stirred(base, n), base, tmp_path / str(n)) for n in range(3)]
+    speaker = Speaker(resident(base))
+    alone = [speaker.say(folder, "The rain", [7])[0] for folder in folders]
+    tellings = [speaker.begin(folder, "The rain", [7], judged=True) for folder in folders]
+    while speaker.busy:
+        speaker.step()
+    assert [telling.told[0].text for telling in tellings] == alone
+    assert len(set(alone)) == 3
+    assert all(text.startswith("The rain") for text in alone)
+
+
 def test_a_short_request_is_served_while_a_long_one_runs(base: Base, model: Path) -> None:
     speaker = Speaker(resident(base))
     long = speaker.begin(model, "", range(200))
