@@ -28,4 +28,5 @@ def acquire(path: Path) -> int:
 def release(lock: int) -> None:
     """Give it back. The file stays: removing it would let two processes lock two files of one name."""
     os.ftruncate(lock, 0)
+    fcntl.flock(lock, fcntl.LOCK_UN)  # from fork to exec a child has a copy of the descriptor: closing this one alone gives nothing back
     os.close(lock)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from storage import lock
 from storage.database import Database, Transaction
 from storage.errors import Busy, InUse, StorageProblem
 from storage.facts import FactStore
@@ -61,6 +62,16 @@ def test_another_process_holds_the_file_until_it_is_killed(tmp_path: Path) -> No
         await (await Database.open(path)).close()
 
     asyncio.run(reopen())
+
+
+def test_what_is_given_back_is_free_though_a_child_that_is_just_being_started_has_a_copy(tmp_path: Path) -> None:
+    path = tmp_path / "mynah.sqlite3"
+    first = lock.acquire(path)
+    copy = os.dup(first)  # as a child has it between fork and exec
+    lock.release(first)
+    second = lock.acquire(path)
+    os.close(copy)
+    lock.release(second)
 
 
 async def test_a_closed_database_can_be_opened_again_under_another_boot_id(tmp_path: Path) -> None:
