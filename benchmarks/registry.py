@@ -125,7 +125,7 @@ def ours(turn: Turn, job: Job) -> None:
     pieces = Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary)
     folders = [Path(folder) for folder in job["folders"]]
     turn.begin()
-    voices, before = Voices(pieces, [base.tokenizer.end], cached=len(folders)), rss_mb()
+    voices, before = Voices(base.name, pieces, [base.tokenizer.end], cached=len(folders)), rss_mb()
     load_ms, switch_ms = [], []
     for folder in folders:
         first = time.perf_counter()

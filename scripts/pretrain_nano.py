@@ -7,8 +7,8 @@ transformers GPT-2 loader reads the folder.
 The loop is plain torch: bf16 autocast, attention by `baddbmm` (its backward is faster on CPU than SDPA's), cross-entropy in chunks so
 that the full logits never exist, Muon for the matrices inside the blocks and AdamW for the rest, a trapezoidal schedule over tokens or
 minutes, whichever ends first. SIGTERM saves the state; `--resume` goes on from it, and with more `--minutes` or `--passes` than before from
-the end of a run: the rate rises again and falls over what was added. The weights in the package come from `--minutes 98` and then
-`--resume --minutes 203`.
+the end of a run: the rate rises again and falls over what was added. The weights in the package come from `--minutes 98`, then
+`--resume --minutes 203`, and then `scripts/nano_letters.py`.
 """
 
 import argparse
@@ -253,7 +253,8 @@ def save_base(out: Path, tokenizer: Tokenizer, weights: Weights, record: dict[st
     out.mkdir(parents=True, exist_ok=True)
     end = tokenizer.token_to_id(END)
     config = {
-        "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "activation_function": "gelu_new", "vocab_size": VOCABULARY,
+        "architectures": ["GPT2LMHeadModel"], "model_type": "gpt2", "activation_function": "gelu_new",
+        "vocab_size": tokenizer.get_vocab_size(),
         "n_positions": CONTEXT, "n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "bos_token_id": end, "eos_token_id": end,
         "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0, "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True,
         "dtype": "float16",

@@ -97,6 +97,9 @@ FOR_SMALL = [adapter(), adapter(learning_rate=4e-3), adapter(epochs=5), adapter(
 LONG = [Corpus("sensanders", 1600, seed) for seed in SEEDS]
 WHOLE = [Corpus(account, 3200, 0) for account in ("sensanders", "nasa")]
 """All that X has ever given of an account: 3,200 tweets, of which these two have 2,781 and 2,362 that are their own."""
+FOREIGN = [Corpus(account, tweets, 0) for account, most in (("gobiernodechile", 1000), ("shiikazuo", 500)) for tweets in (100, 300, most)]
+"""Languages that nano has not read: Spanish, and Japanese."""
+FOR_FOREIGN = [adapter(), *(adapter(learning_rate=3e-3, epochs=epochs, patience=4) for epochs in (6, 10))]
 FOR_LONG = [adapter(), adapter(epochs=2), adapter(batch_tweets=8), adapter(embedding_rank=0), adapter(learning_rate=1e-3)]
 
 
@@ -323,6 +326,7 @@ STAGES: dict[str, tuple[list[Corpus], list[Arm]]] = {
     "rival": (EVERY, [Arm(HUGGINGTWEETS), adapter(), FULL]),
     "factors": (VARIED, FACTORS),
     "small": (SMALL, FOR_SMALL),
+    "foreign": (FOREIGN, FOR_FOREIGN),
     "long": (LONG, FOR_LONG),
     "long rival": (LONG[:1], [Arm(HUGGINGTWEETS), FULL]),
     "whole": (WHOLE, [adapter(), adapter(batch_tweets=8), adapter(epochs=2), Arm(HUGGINGTWEETS)]),

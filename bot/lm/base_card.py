@@ -55,8 +55,13 @@ tags: ["mynah", "gpt2"]
 # nano
 
 The base that ships with Mynah, so that it works on a machine without a network. A small language model of English: GPT-2's architecture,
-6 layers of width 256 with 4 heads, a context of 512 tokens, a byte-level BPE vocabulary of 8,192 entries trained on the same text,
-6.98 million parameters, stored 16 bits wide. Any loader for GPT-2 reads this folder.
+6 layers of width 256 with 4 heads, a context of 512 tokens, a vocabulary of {record["vocabulary"]:,} entries, 8.11 million parameters,
+stored 16 bits wide. Any loader for GPT-2 reads this folder.
+
+8,192 of the entries are a byte-level BPE vocabulary trained on the same text. The others spell the letters of scripts that it has never
+read and common emoji, {record["letters"]:,} in all: kana and the kanji of the first level of JIS X 0208, the letters of Europe, Greek,
+Cyrillic, Hebrew, Arabic and Thai ones. It was taught nothing of them: `scripts/nano_letters.py` put them near what their bytes were. A
+character learns them as one token each, which leaves Japanese ones with a third less loss than learning bytes.
 
 It is made to be taught a manner of speaking. It knows next to nothing about the world, and half of its words come from books a century old.
 
@@ -87,7 +92,8 @@ Loss on about 1 % of the documents, which were held out by the hash of their tex
 
 ## Limits
 
-- English only. Text in other scripts takes up to three tokens for a character, and it was taught hardly any.
+- English only. Of another language a character has no more than what its tweets teach it: the words, hardly the sense. Korean, and what
+  Chinese has and Japanese has not, takes up to three tokens a letter.
 - It states falsehoods fluently. Do not ask it for facts.
 - Its fiction carries the views of its time, on people and peoples too.
 - It was tested as the base of Mynah's characters and for nothing else.

@@ -29,6 +29,8 @@ FEWEST_TOKENS = 3
 """A tweet does not end before so many tokens have followed the prompt."""
 MOST_ROWS = SLOTS * 3 // 4
 """Of one telling; the rest is for whoever comes next."""
+REDRAWS = 8
+"""Times that a token is drawn again whose word there is not, before one is drawn from those that are known to fit."""
 _FEW_TOKENS = 10
 """Added to a text's length when it is scored, so that a few lucky tokens do not win."""
 
@@ -97,6 +99,8 @@ class _Text:
         """The bytes of an unfinished character."""
         self._whole = 0
         """Tokens up to the last finished character."""
+        self._word = telling.voice.wording.begun(telling.prompt.text) if telling.voice.wording else ""
+        """What is unfinished, for the wording."""
         self.characters = len(telling.prompt.text)
         """About as many as the text has."""
         self._likelihood = 0.0 if telling.judged else None
@@ -115,17 +119,46 @@ class _Text:
             if len(self.taken) < FEWEST_TOKENS:
                 logits[endings] = -np.inf
 
+    def fits(self, token: int, endings: frozenset[int]) -> bool:
+        """Whether the word that it goes on or ends is one that there is."""
+        wording = self.telling.voice.wording
+        if wording is None:
+            return True
+        if token in endings:
+            return wording.is_whole(self._word)
+        text, part = self._read(token)
+        ways = self.telling.voice.spelling.finished(part) if part else [""]
+        return any(wording.after(self._word, text + way) is not None for way in ways)
+
+    def fitting(self, endings: NDArray[np.int64]) -> list[int]:
+        """Tokens that go on with the unfinished word, or end it."""
+        wording, spelling = self.telling.voice.wording, self.telling.voice.spelling
+        if wording is None or self.part:
+            return []
+        ending = [*wording.closing(spelling.pieces), *endings] if wording.is_whole(self._word) else []
+        return [*spelling.tokens(wording.endings(self._word)), *ending]
+
     def take(self, token: int, likelihood: float | None) -> None:
         """Append a token."""
-        spelling = self.telling.voice.spelling
+        voice = self.telling.voice
         self.taken.append(token)
         self.row.token = token
-        self.part = spelling.after(self.part, token) or b""
-        self.characters += spelling.characters(token)
+        text, part = self._read(token)
+        if voice.wording is not None:
+            self._word = voice.wording.after(self._word, text) or ""
+        self.part = part
+        self.characters += voice.spelling.characters(token)
         if not self.part:
             self._whole = len(self.taken)
         if likelihood is not None and self._likelihood is not None:
             self._likelihood += likelihood
+
+    def _read(self, token: int) -> tuple[str, bytes]:
+        """The characters that this token finishes, and what it leaves unfinished."""
+        spelling = self.telling.voice.spelling
+        part = spelling.after(self.part, token) or b""
+        spelt = self.part + (spelling.pieces[token] or b"")
+        return spelt[: len(spelt) - len(part)].decode(errors="replace"), part
 
     def draft(self, text: str) -> Draft:
         """What has come of it."""
@@ -147,7 +180,7 @@ class Speaker:
         pieces = Pieces(base.tokenizer.pieces(), base.network.shape.vocabulary)
         endings = [base.tokenizer.end, *(i for i, piece in enumerate(pieces.spelt) if piece and b"\n" in piece)]
         self._endings, self._ending = np.array(endings), frozenset(endings)
-        self._voices = Voices(pieces, endings, cached=cached)
+        self._voices = Voices(base.name, pieces, endings, cached=cached)
         self._decoder = Decoder(base)
         self._manner = manner_of(base.parameters)
         self._tellings: list[Telling] = []
@@ -235,6 +268,13 @@ class Speaker:
 
     def _choose(self, texts: list[_Text], logits: Array) -> NDArray[np.int64]:
         chances = np.array([text.chance() for text in texts])
+        chosen = self._drawn(texts, logits, chances)
+        for at, text in enumerate(texts):
+            if not text.fits(int(chosen[at]), self._ending):
+                chosen[at] = self._drawn_again(text, logits[at : at + 1], int(chosen[at]))
+        return chosen
+
+    def _drawn(self, texts: list[_Text], logits: Array, chances: NDArray[np.float64]) -> NDArray[np.int64]:
         manners = [text.telling.manner for text in texts]
         if manners.count(manners[0]) == len(manners):
             return choices(logits, chances, manners[0])
@@ -243,6 +283,19 @@ class Speaker:
             mine = np.array([m == manner for m in manners])
             chosen[mine] = choices(logits[mine], chances[mine], manner)
         return chosen
+
+    def _drawn_again(self, text: _Text, logits: Array, token: int) -> int:
+        """A token that fits for a row's `[1, vocabulary]`, in place of this one; the last one drawn where none is found."""
+        for left in range(REDRAWS, -1, -1):
+            logits[0, token] = -np.inf
+            if not left:
+                logits[0, np.isin(np.arange(logits.shape[1]), text.fitting(self._endings), invert=True)] = -np.inf
+            if not np.isfinite(logits).any():
+                break
+            token = int(choices(logits, np.array([text.chance()]), text.telling.manner)[0])
+            if text.fits(token, self._ending):
+                break
+        return token
 
     def _admit(self) -> None:
         """Give away free rows, each to the telling that has the fewest."""

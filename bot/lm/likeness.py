@@ -19,7 +19,10 @@ REPEATED_SHARE = 0.8
 """Share of the words from one earlier post that makes a repeat."""
 
 _UNIT = regex.compile(rf"[{UNSPACED}]|[[\p{{L}}\p{{N}}\p{{M}}']--[{UNSPACED}]]+", regex.V1)
-_SPELT = regex.compile(rf"[[\p{{L}}\p{{M}}]--[{UNSPACED}\p{{Hangul}}]]{{3,}}", regex.V1)
+SHORTEST_SPELT = 3
+"""Letters of the shortest words that are known to a base: of fewer, anything may be a word."""
+
+_SPELT = regex.compile(rf"[[\p{{L}}\p{{M}}]--[{UNSPACED}\p{{Hangul}}]]{{{SHORTEST_SPELT},}}", regex.V1)
 _GRAM = 3
 """Units in the shortest run that counts for the share."""
 _SPARE = 100

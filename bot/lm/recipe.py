@@ -1,4 +1,4 @@
-"""The hyper-parameters of a training, and which are right for a base and a corpus."""
+"""The hyper-parameters of a training, and which are right for a base and a taught."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -10,6 +10,11 @@ SMALL_BASE = 30_000_000
 """Parameters below which a base is so weak that its embedding must learn too, and everything at a higher rank."""
 FEW_TWEETS = 200
 """Fewer are gone through more often on a small base: at 100 that gains 0.10 nats, at 300 it costs 0.04."""
+FOREIGN, SPELT = 0.42, 0.7
+"""Tokens per character from which on a small base does not know the language, or must spell it letter by letter: on nano English tweets
+have 0.35 at most, Danish ones 0.47, Spanish ones 0.52, Japanese ones 0.98."""
+FOREIGN_EPOCHS, SPELT_EPOCHS = 6, 10
+"""At most, of such tweets: with the higher rate Spanish has 0.2 nats a byte less after 5 epochs than after 3, Japanese less up to 10."""
 STEP_TOKENS, LARGE_STEP_TOKENS = 128, 256
 """Tokens that one step should see, on a small base and on others, within `FEWEST_TWEETS` and `MOST_TWEETS`: GPT-2 124M learns 1.2 times as
 many in a second by 256 as by 128, because its matrices are read and laid out anew for each step."""
@@ -23,6 +28,20 @@ FEWEST_STEPS = 20
 
 Preset = Literal["default", "fast"]
 """`fast` trains the top third of the layers only, over what the others put out, which is computed once."""
+
+
+@dataclass(frozen=True)
+class Taught:
+    """How much is taught in an epoch."""
+
+    tweets: int
+    tokens: int
+    characters: int
+
+    @property
+    def spelling(self) -> float:
+        """Tokens per character."""
+        return self.tokens / max(self.characters, 1)
 
 
 @dataclass(frozen=True)
@@ -53,26 +72,37 @@ class Recipe:
     """Training ends at the first evaluation after so many without a better loss."""
 
 
-def default_recipe(
-    base_parameters: int, layers: int, tokens: int, tweets: int, *, preset: Preset = "default", on_gpu: bool = False
-) -> Recipe:
-    """The recipe for a base with so many parameters and layers and a corpus of so many training tokens and tweets.
+def default_recipe(base_parameters: int, layers: int, taught: Taught, *, preset: Preset = "default", on_gpu: bool = False) -> Recipe:
+    """The recipe for a base with so many parameters and layers and what is taught.
 
-    For small bases it was found by search on nano (docs/performance.md): no worse than full fine-tuning, at 5 MB a character.
+    For small bases it was found by search on nano (docs/performance.md): no worse than full fine-tuning, at 6.5 MB a character.
+    `fast` is for a language that the base knows: of one that it must learn, a small base trains all layers and the embedding all the same.
     """
     small = base_parameters < SMALL_BASE
-    each = tweets / max(tokens, 1)
+    recipe = Recipe(batch_tweets=_batch(taught, small=small, on_gpu=on_gpu))
+    if small:
+        recipe = _of_small_base(recipe, taught)
+    if preset == "fast" and not (small and taught.spelling > FOREIGN):
+        recipe = replace(recipe, first_layer=layers - max(1, layers // 3), embedding_rank=0)
+    return recipe
+
+
+def _batch(taught: Taught, *, small: bool, on_gpu: bool) -> int:
+    """Tweets of a step."""
+    each = taught.tweets / max(taught.tokens, 1)
     wanted = round(STEP_TOKENS * each)
     if not small:
-        wanted = max(wanted, min(round(LARGE_STEP_TOKENS * each), tweets // ENOUGH_STEPS))
+        wanted = max(wanted, min(round(LARGE_STEP_TOKENS * each), taught.tweets // ENOUGH_STEPS))
     batch = min(max(wanted, FEWEST_TWEETS), MOST_TWEETS)
-    if on_gpu:
-        batch = max(batch, min(round(GPU_STEP_TOKENS * each), tweets // FEWEST_STEPS))
-    recipe = Recipe(batch_tweets=batch)
-    if small:
-        epochs = 5 if tweets < FEW_TWEETS else recipe.epochs
-        recipe = replace(recipe, rank=64, embedding_rank=64, learning_rate=2e-3, epochs=epochs)
-    return replace(recipe, first_layer=layers - max(1, layers // 3), embedding_rank=0) if preset == "fast" else recipe
+    return max(batch, min(round(GPU_STEP_TOKENS * each), taught.tweets // FEWEST_STEPS)) if on_gpu else batch
+
+
+def _of_small_base(recipe: Recipe, taught: Taught) -> Recipe:
+    recipe = replace(recipe, rank=64, embedding_rank=64, learning_rate=2e-3)
+    if taught.spelling > FOREIGN:
+        epochs = SPELT_EPOCHS if taught.spelling > SPELT else FOREIGN_EPOCHS
+        return replace(recipe, learning_rate=3e-3, epochs=epochs, patience=4)
+    return replace(recipe, epochs=5) if taught.tweets < FEW_TWEETS else recipe
 
 
 def with_overrides(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:

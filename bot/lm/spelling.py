@@ -35,6 +35,8 @@ class Pieces:
         """`spelt`: each token's bytes, None for one that is no text; `size`: of the logits, which may have more places."""
         self.size = size
         self.spelt = spelt
+        self.tokens = {piece: token for token, piece in enumerate(spelt) if piece}
+        """By what they spell."""
         self.plain = np.zeros(size, dtype=np.bool_)
         """Marks tokens of ASCII alone, which may stand wherever a character begins."""
         self.beginning: list[tuple[int, frozenset[bytes], bytes]] = []
@@ -62,6 +64,7 @@ class Spelling:
         self._wholes = _ASCII | {c.encode() for c in alphabet} | {b"\n"}
         self._parts = {whole[:at] for whole in self._wholes for at in range(1, len(whole))}
         self._following: dict[bytes, list[int]] = {}
+        self._finished: dict[bytes, list[str]] = {}
         self._at_start = pieces.plain.copy()
         fitting = [t for t, wholes, rest in pieces.beginning if wholes <= self._wholes and (not rest or rest in self._parts)]
         self._at_start[fitting] = True
@@ -78,7 +81,7 @@ class Spelling:
 
     def after(self, part: bytes, token: int) -> bytes | None:
         """The unfinished character after this token too; None when it does not fit."""
-        for byte in self._pieces.spelt[token] or b"":
+        for byte in self.pieces[token] or b"":
             part += bytes([byte])
             if part in self._wholes:
                 part = b""
@@ -86,9 +89,25 @@ class Spelling:
                 return None
         return part
 
+    def finished(self, part: bytes) -> list[str]:
+        """The characters that these bytes may become."""
+        if part not in self._finished:
+            self._finished[part] = [whole.decode() for whole in self._wholes if whole.startswith(part)]
+        return self._finished[part]
+
+    @property
+    def pieces(self) -> Sequence[bytes | None]:
+        """What each token spells."""
+        return self._pieces.spelt
+
+    def tokens(self, texts: Iterable[str]) -> list[int]:
+        """Those that spell one of these."""
+        found = map(self._pieces.tokens.get, (text.encode() for text in texts))
+        return sorted(token for token in found if token is not None)
+
     def characters(self, token: int) -> int:
         """How many characters begin in it."""
-        return sum(byte & 0xC0 != 0x80 for byte in self._pieces.spelt[token] or b"")
+        return sum(byte & 0xC0 != 0x80 for byte in self.pieces[token] or b"")
 
 
 def write_alphabet(folder: Path, texts: Iterable[str]) -> None:

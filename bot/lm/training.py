@@ -19,9 +19,11 @@ from bot.lm.batches import Corpus, rows, shuffled_batches
 from bot.lm.checkpoint import Checkpoints
 from bot.lm.forward import AT_ONCE, enter, losses_by_row, total_loss
 from bot.lm.network import StoredNetwork
-from bot.lm.recipe import Preset, Recipe, default_recipe, with_overrides
+from bot.lm.recipe import Preset, Recipe, Taught, default_recipe, with_overrides
 from bot.lm.spelling import write_alphabet
 from bot.lm.trainable import Trainable
+from bot.lm.vocabulary import words_read
+from bot.lm.wording import write_words
 from bot.tweets.dataset import Dataset
 
 RECIPE = "recipe.json"
@@ -96,9 +98,9 @@ def plan(base: Base, dataset: Dataset, overrides: Mapping[str, Any] | None = Non
         BadInput: an override names no field of a recipe.
     """
     taught = rows(base, dataset.epoch)
-    tokens = sum(len(row.inputs) for row in taught)
+    tokens, characters = sum(len(row.inputs) for row in taught), sum(len(tweet.text) for tweet in dataset.epoch)
     layers, on_gpu = base.network.shape.layers, base.device.type == "cuda"
-    recipe = default_recipe(base.parameters, layers, tokens, len(taught), preset=preset, on_gpu=on_gpu)
+    recipe = default_recipe(base.parameters, layers, Taught(len(taught), tokens, characters), preset=preset, on_gpu=on_gpu)
     return with_overrides(recipe, overrides or {})
 
 
@@ -132,6 +134,8 @@ def train(
     training.adapter.load_state(training.best)
     training.adapter.save(out, base.network, base_name=base.name)
     write_alphabet(out, (tweet.text for tweet in dataset.train))
+    if words_read(base.name) is not None:
+        write_words(out, (tweet.text for tweet in dataset.train))
     record = asdict(trained) | identity
     (out / RECIPE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return trained

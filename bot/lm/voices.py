@@ -15,6 +15,8 @@ from bot.errors import TrainingError
 from bot.lm.adapter_files import ADAPTER, BIAS, BIAS_NAME, LORA_A, LORA_B, PREFIX
 from bot.lm.kernels import address
 from bot.lm.spelling import Pieces, Spelling, read_alphabet
+from bot.lm.vocabulary import words_read
+from bot.lm.wording import Wording, read_wording
 
 Layout = tuple[tuple[str, tuple[int, ...]], ...]
 """Names and shapes of what lies in one piece, one after the other, as in the files: for each module with a pair, A `[rank, inputs]` and B
@@ -31,14 +33,16 @@ class Voice:
     spelling: Spelling
     at_start: NDArray[np.bool_]
     """Marks tokens that may not come where a character begins, `[vocabulary]`; those that end a tweet may."""
+    wording: Wording | None
+    """None where any word may be spelt."""
 
 
 class Voices:
     """Loads characters, and keeps those that spoke last."""
 
-    def __init__(self, pieces: Pieces, endings: list[int], *, cached: int) -> None:
-        """`cached`: how many characters are kept."""
-        self._pieces, self._endings, self._cached = pieces, endings, cached
+    def __init__(self, base: str, pieces: Pieces, endings: list[int], *, cached: int) -> None:
+        """`base`: as `load_base` takes it. `cached`: how many characters are kept."""
+        self._base, self._pieces, self._endings, self._cached = base, pieces, endings, cached
         self._known: OrderedDict[tuple[Path, int, int], Voice] = OrderedDict()
 
     def get(self, folder: Path) -> Voice:
@@ -55,6 +59,9 @@ class Voices:
         with (folder / ADAPTER).open("rb") as adapter, (folder / BIAS).open("rb") as bias:
             stored = _contents(adapter)
             layout = (*stored, *_contents(bias))
+            if layout[-1] != (BIAS_NAME, (self._pieces.size,)):
+                known = f"its base knows {layout[-1][1][0]:,} tokens, {self._base} has {self._pieces.size:,} now"
+                raise TrainingError(f"This character was trained on another base ({known}): train it again.")
             room = memoryview(bytearray(2 * size_of(layout)))
             end = 2 * size_of(stored)
             if adapter.readinto(room[:end]) + bias.readinto(room[end:]) != len(room):
@@ -62,7 +69,7 @@ class Voices:
         spelling = Spelling(self._pieces, read_alphabet(folder))
         barred = ~spelling.allowed(b"")
         barred[self._endings] = False
-        return Voice(layout, np.frombuffer(room, dtype=np.float16), spelling, barred)
+        return Voice(layout, np.frombuffer(room, dtype=np.float16), spelling, barred, read_wording(folder, words_read(self._base)))
 
 
 def _contents(file: BinaryIO) -> Layout:
