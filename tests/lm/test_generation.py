@@ -317,7 +317,7 @@ def test_the_score_is_the_ratio_of_likelihoods(base: Base, tmp_path: Path) -> No
 def test_whoever_speaks_imports_neither_torch_nor_transformers(tmp_path: Path) -> None:
     """Importing them takes longer than all else, and most of the memory."""
     if not are_usable():
-        pytest.skip("the kernels were not built, or this processor has no AVX-512 VNNI")
+        pytest.skip("the kernels were not built, or this processor has no AVX2")
     base = load_base("nano", dtype=torch.float32)
     keep(stirred(base, 1), base, tmp_path)
     code = (

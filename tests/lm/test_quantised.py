@@ -12,7 +12,7 @@ from bot.lm.network import StoredNetwork
 from bot.lm.quantised import Plain, Quantised, can_quantise, resident
 from bot.sample import TWEETS
 
-needs_kernels = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX-512 VNNI")
+needs_kernels = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX2")
 pytestmark = pytest.mark.skipif(not can_quantise(), reason="this processor has no product of bytes")
 
 
