@@ -4,8 +4,8 @@
    Here are the threads and what is called from outside; the steps themselves stand in `kernels_steps.h`, which each level of processors
    (`kernels_avx2.c`, `kernels_avx512.c`) compiles for itself.
 
-   What a row gets does not depend on the rows beside it, nor on the number of threads or the level: sums of whole numbers are exact, and every
-   other sum is made in one order. One caller at a time. */
+   What a row gets does not depend on the rows beside it, nor on the number of threads or the level: sums of whole numbers are exact, and
+   every other sum is made in one order. One caller at a time. */
 
 #include <stdint.h>
 

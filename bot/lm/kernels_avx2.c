@@ -147,8 +147,8 @@ VECTOR static inline __attribute__((always_inline)) void multiply_rows(
                     for (int n = 0; n < eights; n++) low[r][n] = _mm256_add_epi16(low[r][n], _mm256_maddubs_epi16(lower, eight[n]));
 #pragma GCC unroll 4
                     for (int n = 0; n < eights; n++) high[r][n] = _mm256_add_epi16(high[r][n], _mm256_maddubs_epi16(higher, eight[n]));
-#pragma GCC unroll 4
-                    for (int n = 0; n < eights; n++) __asm__ volatile("" : "+x"(low[r][n]), "+x"(high[r][n])); /* or no register is left */
+#pragma GCC unroll 4 /* a row after the other: for all products at once there are not enough registers */
+                    for (int n = 0; n < eights; n++) __asm__ volatile("" : "+x"(low[r][n]), "+x"(high[r][n]));
                 }
             }
 #pragma GCC unroll 3
@@ -156,7 +156,8 @@ VECTOR static inline __attribute__((always_inline)) void multiply_rows(
 #pragma GCC unroll 4
                 for (int n = 0; n < eights; n++) {
                     __m256i *sum = (__m256i *)(done[r] + at + 8 * n);
-                    __m256i lower = _mm256_madd_epi16(low[r][n], _mm256_set1_epi16(1)), higher = _mm256_madd_epi16(high[r][n], _mm256_set1_epi16(16));
+                    __m256i lower = _mm256_madd_epi16(low[r][n], _mm256_set1_epi16(1));
+                    __m256i higher = _mm256_madd_epi16(high[r][n], _mm256_set1_epi16(16));
                     _mm256_store_si256(sum, _mm256_add_epi32(_mm256_load_si256(sum), _mm256_add_epi32(lower, higher)));
                 }
         }

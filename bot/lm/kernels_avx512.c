@@ -86,8 +86,8 @@ VECTOR static inline __attribute__((always_inline)) void multiply_rows(
             sums[r][1] = _mm512_dpbusd_epi32(sums[r][1], input, w1);
             sums[r][2] = _mm512_dpbusd_epi32(sums[r][2], input, w2);
             sums[r][3] = _mm512_dpbusd_epi32(sums[r][3], input, w3);
-#pragma GCC unroll 4
-            for (int n = 0; n < 4; n++) __asm__ volatile("" : "+v"(sums[r][n])); /* or they are copied to and fro */
+#pragma GCC unroll 4 /* or the sums are copied to and fro in every step */
+            for (int n = 0; n < 4; n++) __asm__ volatile("" : "+v"(sums[r][n]));
         }
     }
 #pragma GCC unroll 6

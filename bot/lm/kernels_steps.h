@@ -3,21 +3,23 @@
    FOUR            bytes that four inputs take in Product.whole
    MOST_ROWS       whose sums are in registers at once
    VECTOR          what marks a function that uses the level's instructions
+   STEPS           the name of its Steps
    Sixteen, First  sixteen floats; the first so many of them, as first(count) marks them
-   zeros() · every(x) · load(at, first) · store(at, first, v) · halves(at, first) · store_halves(at, first, v): 16-bit floats · kept(first, v)
-   plus · minus · times · over · larger (a, b) · fused(a, b, c): a * b + c, once rounded · less(a, b, c): c - a * b · size_of(v)
-   nearest(v): whole numbers · doubled(v, n): v * 2^n, for whole n from -126 to 0 · if_negative(z, a, b) · from_whole(at): of sixteen integers
-   halved(v): the sum of both halves · sums(v): those of sixteen vectors, side by side, each in the order of sum_of
-   put_bytes(at, v, count): so many of sixteen inputs, from 0 to 255, as bytes
+
+   zeros() · every(x) · load(at, first) · store(at, first, v) · kept(first, v): zeros behind them
+   halves(at, first) · store_halves(at, first, v): as 16-bit floats
+   plus, minus, times, over, larger (a, b) · fused(a, b, c): a * b + c · less(a, b, c): c - a * b, both rounded once
+   size_of(v) · nearest(v): whole numbers · doubled(v, n): v * 2^n, n whole, from -126 to 0 · if_negative(z, a, b)
+   halved(v): the sum of its halves · sums(v): those of sixteen vectors, side by side, each in the order of sum_of
+   from_whole(at): of integers · put_bytes(at, v, count): so many of sixteen inputs, from 0 to 255, as bytes
    multiply_bytes(weights, x, depth, rows, done): sixty-four sums for each row
 
    No product is joined to a sum by the compiler (-ffp-contract=off): all levels round alike. */
 
-#include <string.h>
-
 VECTOR static inline float sum_of(Sixteen v) {
     __m256 half = halved(v);
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)), two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 
