@@ -41,7 +41,7 @@ format: install
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt bot/lm/kernels.c
+$(STAMP): pyproject.toml constraints.txt $(wildcard bot/lm/kernels*.[ch])
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,ray]"
 	@touch $(STAMP)

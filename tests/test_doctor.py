@@ -177,13 +177,14 @@ class TestOfTorch:
             assert "not loaded within" in (await look(tmp_path / "data"))["torch"].found
 
     @pytest.mark.parametrize(
-        ("device", "built", "usable", "state"),
-        [("cpu", True, True, "ok"), ("cpu", True, False, "note"), ("cpu", False, False, "note"), ("NVIDIA H200", False, False, "ok")],
+        ("device", "built", "level", "state"),
+        [("cpu", True, "avx2", "ok"), ("cpu", True, None, "note"), ("cpu", False, None, "note"), ("NVIDIA H200", False, None, "ok")],
     )
-    def test_kernels_that_cannot_be_used_break_nothing(self, *, device: str, built: bool, usable: bool, state: str) -> None:
-        check = doctor._kernels(doctor._Machine("2.0", device, built, usable))
+    def test_kernels_that_cannot_be_used_break_nothing(self, *, device: str, built: bool, level: str | None, state: str) -> None:
+        check = doctor._kernels(doctor._Machine("2.0", device, built, level))
         assert check.state == state
         assert ("compiler" in str(check.advice)) == (state == "note" and not built)
+        assert level is None or level in check.found
 
 
 @pytest.mark.usefixtures("_no_torch")

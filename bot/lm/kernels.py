@@ -2,7 +2,8 @@
 norms and activations.
 
 What torch offers for the same takes some sixteen calls for each layer, which together cost as much as the products themselves. The library
-is built when Mynah is installed, where there is a C compiler; without it, and on processors without AVX-512 VNNI, torch does the work.
+is built when Mynah is installed, where there is a C compiler, for all levels of x86-64 processors; the best that this one has is used.
+Without the library, and on processors without AVX2 (ARM's among them), torch does the work.
 Arrays are numpy's, 32 bits wide and without gaps unless something else is said.
 """
 
@@ -23,6 +24,8 @@ ACTIVATIONS = {"relu": 0, "gelu_new": 1, "gelu_pytorch_tanh": 1, "silu": 2}
 """As transformers calls them, and their numbers in C."""
 BOUNDARY = 64
 """Packed weights begin at a multiple of so many bytes."""
+LEVELS = ("avx2", "avx512_vnni")
+"""What a processor must have, the slowest level first, as C numbers them."""
 _DEEP, _WIDE = 4, 64
 """Packed weights have so many inputs together, and so many outputs beside each other."""
 _P, _N = ctypes.c_void_p, ctypes.c_int64
@@ -156,8 +159,22 @@ def were_built() -> bool:
 
 
 def are_usable() -> bool:
-    """Whether the library was built, and this processor can do it."""
-    return were_built() and bool(_library().mynah_supported())
+    """Whether the library was built, and this processor has one of its levels."""
+    return bool(levels())
+
+
+def levels() -> Sequence[str]:
+    """Those of LEVELS that this processor has; the last is used unless `use_level` names another one. None without the library."""
+    return LEVELS[: _library().mynah_levels()] if were_built() else ()
+
+
+def use_level(name: str) -> None:
+    """Work as a processor of this level from now on; what comes out is the same to the last bit.
+
+    Raises:
+        ValueError: this processor cannot do it.
+    """
+    _library().mynah_use_level(levels().index(name))
 
 
 def _aligned(shape: Sequence[int]) -> NDArray[np.int8]:
@@ -174,7 +191,8 @@ def _files() -> Sequence[Path]:
 @cache
 def _library() -> ctypes.CDLL:
     library = ctypes.CDLL(str(_files()[0]))
-    if library.mynah_supported():
+    found = library.mynah_levels()
+    if found:
         library.mynah_linear.argtypes = (_P, _P, _N, _P, _P)
         library.mynah_attend.argtypes = (_P, _N)
         library.mynah_pack.argtypes = (_P,)
@@ -183,4 +201,5 @@ def _library() -> ctypes.CDLL:
         library.mynah_activate.argtypes = (ctypes.c_int, _P, _N)
         library.mynah_use_threads.argtypes = (_N,)
         library.mynah_use_threads(usable_cores())
+        library.mynah_use_level(found - 1)
     return library

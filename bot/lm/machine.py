@@ -7,14 +7,16 @@ import torch
 from bot.lm import kernels
 
 
-def describe() -> dict[str, str | bool]:
-    """`torch`: its version; `device`: what a base would lie on; `kernels_built`, `kernels_usable`: of the library of `kernels.py`."""
+def describe() -> dict[str, str | bool | None]:
+    """`torch`: its version; `device`: what a base would lie on; `kernels_built`: whether there is a library; `kernels_level`: which of
+    `kernels.LEVELS` is used, None where none can be.
+    """
     on_gpu = torch.cuda.is_available()
     return {
         "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if on_gpu else "cpu",
         "kernels_built": kernels.were_built(),
-        "kernels_usable": kernels.are_usable(),
+        "kernels_level": next(reversed(kernels.levels()), None),
     }
 
 

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from bot.lm.kernels import use_threads
+from bot.lm.kernels import levels, use_level, use_threads
 from bot.tweets.cleaning import Kept
 from bot.tweets.dataset import Dataset
 from tests.lm.architectures import make_model
@@ -52,6 +52,16 @@ def make_base(folder: Path, architecture: str) -> Path:
     named = {"eos_token": end, **({"bos_token": start} if start else {})}
     (folder / "tokenizer_config.json").write_text(json.dumps(named))
     return folder
+
+
+@pytest.fixture(scope="module", params=levels() or ["none"])
+def level(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Once for each level of kernels that this processor has, and once where it has none."""
+    if levels():
+        use_level(request.param)
+    yield request.param
+    if levels():
+        use_level(levels()[-1])
 
 
 @pytest.fixture(scope="session")

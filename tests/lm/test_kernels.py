@@ -1,7 +1,10 @@
-"""The kernels in C against torch: every sum is the same but for the last bits, and none depends on rows beside it or on threads."""
+"""The kernels in C against torch, on each level: every sum is the same but for the last bits, and none depends on rows beside it,
+on threads or on the level.
+"""
 
 import ctypes
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +16,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from bot.lm.arithmetic import Array
-from bot.lm.kernels import ACTIVATIONS, Matrix, activate, address, are_usable, attend, norm, use_threads
-from bot.lm.quantised import Quantised
+from bot.lm.kernels import ACTIVATIONS, LEVELS, Matrix, activate, address, are_usable, attend, levels, norm, use_level, use_threads
+from bot.lm.quantised import Quantised, can_quantise
 
-pytestmark = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX-512 VNNI")
+pytestmark = [
+    pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX2"),
+    pytest.mark.usefixtures("level"),
+]
 
 THREADS = (1, 2, 3)
 
@@ -54,7 +60,8 @@ def test_a_layer_with_every_rows_own_pair(inputs: int, outputs: int, ranks: list
     weights, bias, x = made(outputs, inputs), made(outputs), made(len(ranks), inputs)
     matrix, pairs = Matrix.pack(weights.numpy(), bias.numpy()), Pairs(ranks, inputs, outputs)
     plain = matrix(x.numpy())
-    assert close(plain, Quantised(weights, bias)(x), 1e-3 * inputs**0.5), "the same 8 bits as torch makes of it"
+    if can_quantise():
+        assert close(plain, Quantised(weights, bias)(x), 1e-3 * inputs**0.5), "the same 8 bits as torch makes of it"
     found = matrix(x.numpy(), address(pairs.table))
     assert close(found - plain, pairs.added(x), 1e-3 * inputs**0.5)
 
@@ -68,6 +75,15 @@ def test_a_row_depends_neither_on_rows_beside_it_nor_on_threads() -> None:
         use_threads(threads)
         for first, last in ((0, 1), (3, 5), (2, 9), (0, 9)):
             assert np.array_equal(matrix(x[first:last], address(pairs.table[first:last])), expected[first:last])
+
+
+@pytest.mark.parametrize("inputs", [2, 31, 36, 64, 130])
+def test_the_largest_sums_are_exact(inputs: int) -> None:
+    """Of bytes that are all 255 but for one zero, and weights that are all 127 or all -127."""
+    weights = torch.tensor([1.0, -1.0]).repeat(35)[:, None].repeat(1, inputs)
+    x = torch.ones(5, inputs)
+    x[:, -1] = 0
+    assert close(Matrix.pack(weights.numpy(), None)(x.numpy()), x @ weights.T, 1e-4)
 
 
 @pytest.mark.parametrize(("heads", "key_heads", "width"), [(12, 12, 64), (6, 2, 24), (3, 1, 8), (2, 2, 5)])
@@ -142,3 +158,33 @@ def test_activations_are_those_of_torch(name: str, threads: int) -> None:
     exact = {"relu": functional.relu, "silu": functional.silu}.get(name, lambda x: functional.gelu(x, approximate="tanh"))(x.double())
     use_threads(threads)
     np.testing.assert_allclose(activate(name, x.numpy().copy()), exact.numpy(), rtol=2e-6, atol=2e-6)
+
+
+def everything(width: int, rows: int) -> list[NDArray[Any]]:
+    """What every kernel makes of some numbers."""
+    outputs = 3 * width + 1
+    x, x2 = made(rows, width).numpy(), made(rows, 3 * width).numpy()
+    pairs = Pairs([(16, 3, 64, 0)[row % 4] for row in range(rows)], width, outputs)
+    matrix = Matrix.pack(made(outputs, width).numpy(), made(outputs).numpy())
+    embedded, cache = x.copy(), made(2, rows, 1, 40, width).half().numpy()
+    matrix.embed(np.arange(rows), embedded, address(pairs.table))
+    q, k, v = (x2[:, None, part * width : (part + 1) * width] for part in range(3))
+    attended = attend(q, k, v, cache=cache, slots=np.arange(rows), lengths=np.arange(rows) * 4)
+    norms = [norm(x, x[0], bias, 1e-5) for bias in (x[-1], None)]
+    activated = [activate(name, 9 * x2) for name in ACTIVATIONS]
+    return [matrix.weights, matrix.numbers, matrix(x), matrix(x, address(pairs.table)), embedded, attended, cache, *norms, *activated]
+
+
+@pytest.mark.parametrize(("width", "rows"), [(1, 1), (15, 2), (16, 3), (64, 9), (77, 10), (131, 4)])
+def test_every_level_gives_the_same_to_the_last_bit(level: str, width: int, rows: int) -> None:
+    expected = everything(width, rows)
+    for other in levels():
+        use_level(other)
+        assert all(np.array_equal(*both) for both in zip(everything(width, rows), expected, strict=True))
+    use_level(level)
+
+
+def test_a_level_that_the_processor_has_not_is_refused() -> None:
+    for name in ("avx", *LEVELS[len(levels()) :]):
+        with pytest.raises(ValueError, match="not in"):
+            use_level(name)

@@ -30,7 +30,7 @@ from tests.lm.architectures import make_model
 from tests.lm.conftest import ARCHITECTURES
 
 Tiny = Callable[[str], Path]
-pytestmark = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX-512 VNNI")
+pytestmark = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX2")
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from bot.lm.network import StoredNetwork
 from bot.lm.quantised import Plain, Quantised, can_quantise, resident
 from bot.sample import TWEETS
 
-needs_kernels = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX-512 VNNI")
-pytestmark = pytest.mark.skipif(not can_quantise(), reason="this processor has no product of bytes")
+needs_kernels = pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX2")
+needs_bytes = pytest.mark.skipif(not can_quantise(), reason="torch cannot multiply bytes exactly on this processor")
 
 
 def rows(count: int, width: int) -> torch.Tensor:
@@ -27,7 +27,7 @@ def packed(matrix: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda x: torch.from_numpy(product(x.numpy()))
 
 
-@pytest.mark.parametrize("kind", [Quantised, Plain, pytest.param(packed, marks=needs_kernels)])
+@pytest.mark.parametrize("kind", [pytest.param(Quantised, marks=needs_bytes), Plain, pytest.param(packed, marks=needs_kernels)])
 @pytest.mark.parametrize(("inputs", "outputs"), [(768, 2304), (256, 1024), (24, 40)])
 def test_a_row_does_not_depend_on_the_others(
     kind: Callable[[Tensor, Tensor], Callable[[Tensor], Tensor]], inputs: int, outputs: int
@@ -39,6 +39,7 @@ def test_a_row_does_not_depend_on_the_others(
         assert torch.equal(product(x[:count]), alone[:count])
 
 
+@needs_bytes
 def test_the_product_is_close_and_scales_are_each_rows_and_channels_own() -> None:
     generator = torch.Generator().manual_seed(5)
     matrix, bias = (torch.randn(128, 64, generator=generator) * torch.logspace(-3, 3, 64)).T, torch.randn(64, generator=generator)
@@ -49,11 +50,14 @@ def test_the_product_is_close_and_scales_are_each_rows_and_channels_own() -> Non
     assert (error / size).max() < 0.003
 
 
+@needs_bytes
 def test_a_row_of_zeros_gives_the_bias() -> None:
     bias = torch.randn(6)
     assert torch.allclose(Quantised(torch.randn(6, 16), bias)(torch.zeros(1, 16)), bias)
 
 
+@pytest.mark.skipif(not can_quantise() and not are_usable(), reason="nothing multiplies bytes exactly on this processor")
+@pytest.mark.usefixtures("level")
 def test_the_loss_hardly_moves() -> None:
     base = load_base("nano", dtype=torch.float32)
     texts = [line.split("\t")[1] for line in TWEETS.read_text(encoding="utf-8").splitlines()[1:101]]
@@ -73,6 +77,7 @@ def test_what_transformers_computes_is_as_likely_on_kernels_and_on_16_bits(tiny:
     assert found == pytest.approx(likelihoods(resident(exact, quantised=False), told), rel=0.01)
 
 
+@pytest.mark.skipif(not can_quantise() and not are_usable(), reason="nothing multiplies bytes exactly on this processor")
 def test_no_copy_in_floats_is_kept() -> None:
     base = load_base("nano", dtype=torch.float32)
     network = resident(base, quantised=True).network
