@@ -24,7 +24,7 @@ RUN, SHARE, SAME = 8, 0.6, 0.8
 """Words in a row, and shares of the words, that make a copy of a tweet, and a repeat of an earlier post."""
 JUDGED = 200
 """Posts that the classifier is asked about."""
-_UNIT = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]|\w+")
+_UNIT = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\w--[\p{Han}\p{Hiragana}\p{Katakana}]]+", regex.V1)
 _NAMED = regex.compile(r"(?<!\w)@\w+")
 _END = regex.compile(r"[.!?…。！？][^\p{L}\p{N}]*\Z")
 

@@ -26,6 +26,8 @@ _CLOSING = {"(": ")", "[": "]", "{": "}", "（": "）", "「": "」", "『": "�
 # Which of a pair opens differs by language: English “so”, Swedish ”so”, German „so“, Danish »so«.
 _MARKS = (regex.compile('"'), regex.compile("[“”„‟]"), regex.compile("[«»]"))
 _STUTTER = regex.compile(r"(\p{L}{3,12}?)\1\1")
+_DOUBLED = regex.compile(r"([\p{Han}\p{Hiragana}\p{Katakana}ー]{4,})[^\p{L}\p{N}]*\1")
+_KANJI = regex.compile(r"\p{Han}")
 _LAUGHTER = 2
 """Different letters in what may be said again and again, as "haha" is."""
 _SMILEY = regex.compile(r"[:;=8xX][-'^o]?[()\[\]]")
@@ -60,10 +62,14 @@ def is_unclosed(text: str) -> bool:
 def goes_round(text: str, units: Sequence[str]) -> bool:
     """Whether a hashtag, a mention or a run of words stands twice in it, a word twice running, or a part of one three times running.
 
+    Of Chinese and Japanese four letters with a kanji count as a word.
+
     `units`: what `bot.lm.likeness.words_of` finds in it.
     """
     tags = [tag.casefold() for tag in TAG.findall(text)]
     if len(tags) > len(set(tags)) or any(len(set(found[1])) > _LAUGHTER for found in _STUTTER.finditer(text.casefold())):
+        return True
+    if any(_KANJI.search(found[1]) for found in _DOUBLED.finditer(text)):  # ふわりふわり is a word
         return True
     unspaced = [_UNSPACED_LETTER.match(unit) is not None for unit in units]
     if any(one == two and not letter and _LETTER.match(one) for (one, two), letter in zip(pairwise(units), unspaced, strict=False)):

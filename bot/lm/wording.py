@@ -1,7 +1,8 @@
 """Spelling words that there are. A base that has read little puts parts of words together to some that do not exist.
 
-On such a base a character spells only what the person has written: words, mentions and hashtags; and, if the base knows the person's
-language, words that it has read, and any of one or two letters. A text is followed while it grows, token by token. Needs no torch.
+On such a base a character spells only words that the person has written and, if the base knows the person's language, words that it has
+read, and any of one or two letters. A text is followed while it grows, token by token. Mentions and hashtags are left to the screen: where
+only known ones could come, every second post would have one. Needs no torch.
 """
 
 import unicodedata
@@ -23,23 +24,23 @@ MOST = 200
 """Words that are looked through for what may come next."""
 _LETTER = regex.compile(rf"[[\p{{L}}\p{{M}}]--[{UNSPACED}\p{{Hangul}}]]", regex.V1)
 _WORD = regex.compile(f"(?:{_LETTER.pattern})+", regex.V1)
-_SIGNS = {"@": "@", "＠": "@", "#": "#", "＃": "#"}
+_SIGNS = "@＠#＃"
 
 State = str
-"""What the next character may go on: the letters of an unfinished word, or mention or hashtag with its sign; or one of these."""
+"""What the next character may go on: the letters of an unfinished word, or one of these."""
 NOTHING: State = ""
 """No word is unfinished, and a mention or hashtag may begin."""
 _BEHIND: State = " "
 """The same behind a letter or figure that belongs to no word: no mention or hashtag begins there."""
 _ANY: State = "*"
-"""An unfinished word that somebody else began: it may go on as it likes."""
+"""A mention, a hashtag, or an unfinished word that somebody else began: it may go on as it likes."""
 
 
 class Wording:
     """What one character may spell."""
 
     def __init__(self, lists: Sequence[Sequence[str]], *, shortest: int) -> None:
-        """`lists`: words without case, mentions and hashtags with their signs; each sorted. `shortest`: any word of fewer letters fits."""
+        """`lists`: words without case, each sorted. `shortest`: any word of fewer letters fits."""
         self._lists, self._shortest = lists, shortest
         self._closing: list[int] | None = None
         self.after = lru_cache(maxsize=2_000)(self._after)
@@ -85,7 +86,7 @@ class Wording:
         return self._is_free(state) or any(_first_from(state, words).startswith(state) for words in self._lists)
 
     def _is_free(self, state: State) -> bool:
-        return state in (NOTHING, _BEHIND, _ANY) or len(state) < (2 if state[0] in "@#" else self._shortest)
+        return state in (_BEHIND, _ANY) or len(state) < self._shortest
 
 
 def _parts(text: str) -> bool:
@@ -101,24 +102,18 @@ def _first_from(state: State, words: Sequence[str]) -> str:
 
 def _next(state: State, character: str) -> State:
     is_letter = _LETTER.match(character) is not None
-    if state == _ANY:
-        return _ANY if is_letter else _next(NOTHING, character)
-    if state[:1] in ("@", "#") and (character == "_" or character.isalnum() or is_letter):
-        return state + character
+    if state == _ANY and (is_letter or character == "_" or character.isalnum()):
+        return _ANY
     if is_letter:
-        return character if state == _BEHIND or state[:1] in ("@", "#") else state + character
-    if character in _SIGNS:
-        return _SIGNS[character] if state == NOTHING else _BEHIND
+        return character if state == _BEHIND else state + character
+    if character in _SIGNS and state == NOTHING:
+        return _ANY
     return _BEHIND if character == "_" or character.isalnum() else NOTHING
 
 
 def write_words(folder: Path, texts: Iterable[str]) -> None:
     """Keep what these texts spell."""
-    found: set[str] = set()
-    for text in texts:
-        plain = _plain(text)
-        found.update(_SIGNS[tag[0]] + tag[1:] for tag in TAG.findall(plain))
-        found.update(_WORD.findall(TAG.sub(" ", plain)))
+    found = {word for text in texts for word in _WORD.findall(TAG.sub(" ", _plain(text)))}
     (folder / OWN).write_text("".join(f"{word}\n" for word in sorted(found)), encoding="utf-8")
 
 
@@ -127,7 +122,7 @@ def read_wording(folder: Path, base: frozenset[str] | None) -> Wording | None:
     if base is None or not (folder / OWN).exists():
         return None
     own = (folder / OWN).read_text(encoding="utf-8").splitlines()
-    words = [word for word in own if len(word) >= SHORTEST_SPELT and word[0] not in "@#"]
+    words = [word for word in own if len(word) >= SHORTEST_SPELT]
     if sum(word in base for word in words) >= KNOWN_SHARE * len(words):
         return Wording([own, _sorted(base)], shortest=SHORTEST_SPELT)
     return Wording([own], shortest=1)

@@ -165,12 +165,14 @@ def test_a_text_that_goes_round_in_circles_is_dropped() -> None:
         "It waits for the old tram and then waits for the old tram again",
         "電車は忘れるけれども雨は降り電車は忘れるけれども雨は降り",
         "It waits for an interurbanurbanurban tram",
+        "路面電車 路面電車が来る",
     ):
         assert reason(text) == "circle", text
     for text in (
         "It waits for the tram and then waits for the bus",
         "Goals: 2 2 and 1-1",
         "いいですね、いいですね",
+        "大事な大事な電車、ふわりふわり",
         "hahahaha, hat, hatter",
     ):
         assert reason(text) is None, text
