@@ -27,6 +27,7 @@ from transformers.utils import logging
 from bot.bases import base_folder
 from bot.errors import BadInput
 from bot.lm.adapter import Adapter
+from bot.lm.adapter_files import check_vocabulary
 from bot.lm.card import escape
 from bot.lm.sampling import Manner, manner_of
 from bot.lm.tokenizer import Tokenizer, load_tokenizer
@@ -45,12 +46,16 @@ def export(base: str, adapter_folder: Path, out: Path, *, handle: str, base_name
 
     Raises:
         BadInput: the folder is not empty, or this kind of base has no place for an output bias.
+        TrainingError: the character was trained on another base than lies there.
     """
     check_empty(out)
     folder = base_folder(base)
     plain = load_plain(folder)
     manner = manner_of(plain.num_parameters())
-    merged = merge(plain, Adapter.load(adapter_folder, torch.device("cpu")))
+    adapter = Adapter.load(adapter_folder, torch.device("cpu"))
+    head: nn.Linear = plain.get_output_embeddings()  # type: ignore[no-untyped-call]  # transformers types it not
+    check_vocabulary(len(adapter.bias), len(head.weight), base_name)
+    merged = merge(plain, adapter)
     save_plain(merged, load_tokenizer(folder), out, handle=handle, base_name=base_name, manner=manner)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bot.errors import TrainingError
-from bot.lm.adapter_files import ADAPTER, BIAS, BIAS_NAME, LORA_A, LORA_B, PREFIX
+from bot.lm.adapter_files import ADAPTER, BIAS, BIAS_NAME, LORA_A, LORA_B, PREFIX, check_vocabulary
 from bot.lm.kernels import address
 from bot.lm.spelling import Pieces, Spelling, read_alphabet
 from bot.lm.vocabulary import words_read
@@ -59,9 +59,7 @@ class Voices:
         with (folder / ADAPTER).open("rb") as adapter, (folder / BIAS).open("rb") as bias:
             stored = _contents(adapter)
             layout = (*stored, *_contents(bias))
-            if layout[-1] != (BIAS_NAME, (self._pieces.size,)):
-                known = f"its base knows {layout[-1][1][0]:,} tokens, {self._base} has {self._pieces.size:,} now"
-                raise TrainingError(f"This character was trained on another base ({known}): train it again.")
+            check_vocabulary(layout[-1][1][0], self._pieces.size, self._base)
             room = memoryview(bytearray(2 * size_of(layout)))
             end = 2 * size_of(stored)
             if adapter.readinto(room[:end]) + bias.readinto(room[end:]) != len(room):

@@ -10,7 +10,7 @@ from torch.nn import functional
 from transformers import AutoModelForCausalLM, GPTJConfig, pipeline
 
 from bot.bases import NANO_FOLDER
-from bot.errors import BadInput
+from bot.errors import BadInput, TrainingError
 from bot.lm.adapter import Adapter
 from bot.lm.base import Base, load_base
 from bot.lm.export import export, load_plain, merge
@@ -105,6 +105,16 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         with pytest.raises(BadInput, match="not an empty folder"):
             export("nano", tmp_path / "adapter", out, handle="keeper", base_name="nano")
     assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_a_character_of_another_base_is_refused(tiny: Tiny, tmp_path: Path) -> None:
+    base = load_base(str(tiny("gpt2")))
+    character(base).save(tmp_path / "adapter", base.network, base_name="tiny")
+    with pytest.raises(
+        TrainingError, match=r"^This character was trained on another base \(its base knows [0-9,]+ tokens, nano has 12,641 now\)"
+    ):
+        export("nano", tmp_path / "adapter", tmp_path / "out", handle="keeper", base_name="nano")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_base_with_no_place_for_the_bias_is_refused(tiny: Tiny) -> None:
