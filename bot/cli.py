@@ -115,8 +115,11 @@ def train(
     base: Annotated[str | None, typer.Option(help="Base model instead of BASE_MODEL: auto, nano, a pulled model or a folder.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of everything random in the training.")] = 0,
     preset: Annotated[
-        comparing.Preset, typer.Option(help="fast trains the top layers only; huggingtweets is that project's recipe, to compare.")
-    ] = (comparing.Preset.DEFAULT),
+        comparing.Preset,
+        typer.Option(
+            help="fast trains the top layers only, of a language that the base knows; huggingtweets is that project's recipe, to compare."
+        ),
+    ] = comparing.Preset.DEFAULT,
     out: Annotated[Path | None, typer.Option(help="Folder for the model of huggingtweets' recipe, which becomes no character.")] = None,
     yes: Yes = False,
     as_json: AsJson = False,

@@ -32,7 +32,7 @@ PREEMPTED = 143
 """Asked to stop (SIGTERM), and a checkpoint was saved."""
 
 Preset = Literal["default", "fast"]
-"""`fast` trains the top layers only: sooner done, and a little less like the character."""
+"""`fast` trains the top layers only, where the base knows the language: sooner done, and a little less like the character."""
 Stage = Literal["fetching", "starting", "reading", "loading", "training", "evaluating", "saving"]
 """`fetching` is the bot's, before the worker starts; the others are the worker's."""
 

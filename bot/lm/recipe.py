@@ -27,7 +27,7 @@ FEWEST_STEPS = 20
 """Steps of an epoch that a GPU takes at least."""
 
 Preset = Literal["default", "fast"]
-"""`fast` trains the top third of the layers only, over what the others put out, which is computed once."""
+"""`fast` trains the top third of the layers only, over what the others put out, which is computed once; see `default_recipe`."""
 
 
 @dataclass(frozen=True)
