@@ -89,7 +89,6 @@ def judge(
         _count(verdict, f"post “{beginning}”", sum(text.startswith(f"{beginning} ") for text in spoken), promised=True)
     for beginning in perhaps:
         _count(verdict, f"post “{beginning}”", sum(text.startswith(f"{beginning} ") for text in spoken), promised=False)
-    verdict.bad += [f"process {pid} is left over" for pid in processes_of(home.data)]
     return verdict
 
 

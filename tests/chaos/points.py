@@ -18,7 +18,7 @@ from tests.chaos.judge import Verdict, judge, processes_of
 from tests.chaos.town import Home, Stuck, Town, towns
 
 GONE_S = 2.0
-"""So soon after a bot's death its processes must be gone, in seconds."""
+"""So soon after a bot's end its processes must be gone, in seconds."""
 SURVIVED = 2
 """So many runs in a row without a death mean that there are no more moments."""
 ANSWER_S = 20.0
@@ -146,6 +146,7 @@ async def try_point(home: Home, plan: Plan, number: int) -> Verdict | None:
         await _finish(home, plan, verdict)
     elif status != 0:
         verdict.bad.append(f"it ended by itself with {status}: {home.log[-800:]}")
+    verdict.bad += await left_running(home)  # what watches over a worker sees the bot's end a moment after it
     verdict.add(asking.verdict() if plan.asks else _judged(home, plan, moment), "after it")
     return verdict if died or not verdict.clean else None
 
@@ -163,7 +164,7 @@ def _seam(home: Home, plan: Plan) -> str:
 
 
 async def left_running(home: Home) -> list[str]:
-    """What still runs of a bot that is dead, after the time that it is given."""
+    """What still runs of a bot that has ended, after the time that it is given."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GONE_S):
             while processes_of(home.data):

@@ -86,6 +86,7 @@ class Soak:
             self.verdict.bad.append(f"the last start ended: {home.log[-2000:]}")
         else:
             await home.stop()
+        self.verdict.bad += await left_running(home)
         found = judge(home, trained=self._wanted.trained, asked=self._wanted.asked, perhaps=self._wanted.perhaps)
         self.verdict.add(found, "soak")
         return self.verdict
