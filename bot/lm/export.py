@@ -53,8 +53,7 @@ def export(base: str, adapter_folder: Path, out: Path, *, handle: str, base_name
     plain = load_plain(folder)
     manner = manner_of(plain.num_parameters())
     adapter = Adapter.load(adapter_folder, torch.device("cpu"))
-    head: nn.Linear = plain.get_output_embeddings()  # type: ignore[no-untyped-call]  # transformers types it not
-    check_vocabulary(len(adapter.bias), len(head.weight), base_name)
+    check_vocabulary(len(adapter.bias), len(_head(plain).weight), base_name)
     merged = merge(plain, adapter)
     save_plain(merged, load_tokenizer(folder), out, handle=handle, base_name=base_name, manner=manner)
 
@@ -136,9 +135,14 @@ def save_plain(
     (out / "README.md").write_text(_card(handle, base_name), encoding="utf-8")
 
 
+def _head(model: PreTrainedModel) -> nn.Linear:
+    head: nn.Linear = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # transformers types it not
+    return head
+
+
 def _own_head(model: PreTrainedModel) -> nn.Linear:
     """The output layer, with a matrix of its own from now on."""
-    head: nn.Linear = model.get_output_embeddings()  # type: ignore[no-untyped-call]  # transformers types it not
+    head = _head(model)
     head.weight = nn.Parameter(head.weight.detach().clone())
     model.config.tie_word_embeddings = False
     return head

@@ -1,4 +1,4 @@
-"""The hyper-parameters of a training, and which are right for a base and a taught."""
+"""The hyper-parameters of a training, and which are right for a base and what is taught."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -12,9 +12,9 @@ FEW_TWEETS = 200
 """Fewer are gone through more often on a small base: at 100 that gains 0.10 nats, at 300 it costs 0.04."""
 FOREIGN, SPELT = 0.42, 0.7
 """Tokens per character from which on a small base does not know the language, or must spell it letter by letter: on nano English tweets
-have 0.35 at most, Danish ones 0.47, Spanish ones 0.52, Japanese ones 0.98."""
+have 0.35 at most, Danish and Spanish ones 0.47, Japanese ones 1.0."""
 FOREIGN_EPOCHS, SPELT_EPOCHS = 6, 10
-"""At most, of such tweets: with the higher rate Spanish has 0.2 nats a byte less after 5 epochs than after 3, Japanese less up to 10."""
+"""At most, of such tweets: ten are no better than six for Spanish, and up to 0.33 nats a token for Japanese (docs/performance.md)."""
 STEP_TOKENS, LARGE_STEP_TOKENS = 128, 256
 """Tokens that one step should see, on a small base and on others, within `FEWEST_TWEETS` and `MOST_TWEETS`: GPT-2 124M learns 1.2 times as
 many in a second by 256 as by 128, because its matrices are read and laid out anew for each step."""
