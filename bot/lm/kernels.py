@@ -164,17 +164,8 @@ def are_usable() -> bool:
 
 
 def levels() -> Sequence[str]:
-    """Those of LEVELS that this processor has; the last is used unless `use_level` names another one. None without the library."""
+    """Those of LEVELS that this processor has; the last is used. None without the library."""
     return LEVELS[: _library().mynah_levels()] if were_built() else ()
-
-
-def use_level(name: str) -> None:
-    """Work as a processor of this level from now on; what comes out is the same to the last bit.
-
-    Raises:
-        ValueError: this processor cannot do it.
-    """
-    _library().mynah_use_level(levels().index(name))
 
 
 def _aligned(shape: Sequence[int]) -> NDArray[np.int8]:

@@ -10,7 +10,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from bot.lm.kernels import levels, use_level, use_threads
+from bot.lm import kernels
+from bot.lm.kernels import levels, use_threads
 from bot.tweets.cleaning import Kept
 from bot.tweets.dataset import Dataset
 from tests.lm.architectures import make_model
@@ -52,6 +53,11 @@ def make_base(folder: Path, architecture: str) -> Path:
     named = {"eos_token": end, **({"bos_token": start} if start else {})}
     (folder / "tokenizer_config.json").write_text(json.dumps(named))
     return folder
+
+
+def use_level(name: str) -> None:
+    """Compute as a processor of this level from now on; the bot always takes the best."""
+    kernels._library().mynah_use_level(levels().index(name))
 
 
 @pytest.fixture(scope="module", params=levels() or ["none"])

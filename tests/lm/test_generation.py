@@ -16,7 +16,7 @@ from bot.errors import BadInput
 from bot.lm.adapter import Adapter
 from bot.lm.base import Base, load_base
 from bot.lm.generation import LONGEST_PROMPT, Speaker
-from bot.lm.kernels import are_usable, levels, use_level
+from bot.lm.kernels import are_usable, levels
 from bot.lm.quantised import can_quantise, resident
 from bot.lm.recipe import SMALL_BASE, Recipe
 from bot.lm.sampling import LEAST_SHARE, Manner
@@ -24,7 +24,7 @@ from bot.lm.spelling import Pieces, Spelling, read_alphabet, write_alphabet
 from bot.lm.training import train
 from bot.lm.voices import Voice, Voices
 from bot.tweets.dataset import Dataset
-from tests.lm.conftest import ARCHITECTURES, WHO
+from tests.lm.conftest import ARCHITECTURES, WHO, use_level
 
 Tiny = Callable[[str], Path]
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from bot.lm.arithmetic import Array
-from bot.lm.kernels import ACTIVATIONS, LEVELS, Matrix, activate, address, are_usable, attend, levels, norm, use_level, use_threads
+from bot.lm.kernels import ACTIVATIONS, Matrix, activate, address, are_usable, attend, levels, norm, use_threads
 from bot.lm.quantised import Quantised, can_quantise
+from tests.lm.conftest import use_level
 
 pytestmark = [
     pytest.mark.skipif(not are_usable(), reason="the kernels were not built, or this processor has no AVX2"),
@@ -182,9 +183,3 @@ def test_every_level_gives_the_same_to_the_last_bit(level: str, width: int, rows
         use_level(other)
         assert all(np.array_equal(*both) for both in zip(everything(width, rows), expected, strict=True))
     use_level(level)
-
-
-def test_a_level_that_the_processor_has_not_is_refused() -> None:
-    for name in ("avx", *LEVELS[len(levels()) :]):
-        with pytest.raises(ValueError, match="not in"):
-            use_level(name)
